@@ -1,0 +1,169 @@
+"""Whether a model is good enough: TFMA's configuration, and its verdict read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+import tensorflow_model_analysis as tfma
+
+from components.evaluation import confusion
+from components.evaluation.config import EvaluateConfig
+
+CANDIDATE, BASELINE = "candidate", "baseline"
+
+# The signature predicts one record at a time; larger batches would only hold more in memory.
+_BATCH_SIZE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One condition of the gate.
+
+    Attributes:
+      rule: the configuration's key.
+      metric: what it looks at.
+      value: the candidate's; None where there was nothing to compute it from.
+      limit: what the value must reach.
+      passed: whether it did, as TFMA decided.
+    """
+
+    rule: str
+    metric: str
+    value: float | None
+    limit: float
+    passed: bool
+
+    def sentence(self) -> str:
+        """What a person reads."""
+        value = "undefined" if self.value is None else f"{self.value:.3f}"
+        verb = "reaches" if self.passed else "is below"
+        return f"{self.metric} {value} {verb} {self.limit:.3f} (evaluate.{self.rule})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What the Evaluator found.
+
+    Attributes:
+      metrics: the candidate's, by the names of `confusion.names`; without the undefined ones.
+      baseline: those of the last blessed model; None where there was none.
+      rules: the gate's, each with its outcome.
+      blessed: whether all were passed.
+    """
+
+    metrics: dict[str, float]
+    baseline: dict[str, float] | None
+    rules: list[Rule]
+    blessed: bool
+
+
+def eval_config(evaluate: EvaluateConfig, classes: Sequence[str]) -> tfma.EvalConfig:
+    """TFMA's configuration of the metrics and the gate.
+
+    Args:
+      evaluate: the gate.
+      classes: the class names.
+
+    Raises:
+      ValueError: `evaluate.min_iou` names a class that there is not.
+    """
+    unknown = set(evaluate.min_iou) - set(classes)
+    if unknown:
+        raise ValueError(
+            f"evaluate.min_iou names {', '.join(sorted(unknown))}; the classes are "
+            f"{', '.join(classes)}"
+        )
+    floors = {
+        "mean_iou": evaluate.min_mean_iou,
+        **{f"iou/{name}": floor for name, floor in evaluate.min_iou.items()},
+    }
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                name=name,
+                signature_name="evaluate",
+                inference_batch_size=_BATCH_SIZE,
+                is_baseline=name == BASELINE,
+            )
+            for name in (CANDIDATE, BASELINE)
+        ],
+        slicing_specs=[tfma.SlicingSpec()],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[
+                    _metric(name, classes, floors.get(name), evaluate.max_drop)
+                    for name in confusion.names(classes)
+                ]
+            )
+        ],
+    )
+
+
+def read_evaluation(uri: str, evaluate: EvaluateConfig, classes: Sequence[str]) -> Evaluation:
+    """What the Evaluator wrote.
+
+    Args:
+      uri: of its output `evaluation`.
+      evaluate: the gate it was given.
+      classes: the class names.
+    """
+    candidate = _read_metrics(uri, CANDIDATE) or _read_metrics(uri, "") or {}
+    baseline = _read_metrics(uri, BASELINE)
+    validation = tfma.load_validation_result(uri)
+    failed = {
+        (failure.metric_key.name, failure.metric_key.is_diff)
+        for per_slice in validation.metric_validations_per_slice
+        for failure in per_slice.failures
+    }
+
+    def rule(key: str, metric: str, limit: float, is_diff: bool = False) -> Rule:
+        passed = (metric, is_diff) not in failed and not validation.missing_slices
+        return Rule(key, metric, candidate.get(metric), limit, passed)
+
+    rules = [rule("min_mean_iou", "mean_iou", evaluate.min_mean_iou)]
+    rules += [
+        rule(f"min_iou.{name}", f"iou/{name}", floor) for name, floor in evaluate.min_iou.items()
+    ]
+    if baseline and "mean_iou" in baseline:
+        limit = baseline["mean_iou"] - evaluate.max_drop
+        rules.append(rule("max_drop", "mean_iou", limit, is_diff=True))
+    wanted = confusion.names(classes)
+    return Evaluation(
+        {name: candidate[name] for name in wanted if name in candidate},
+        baseline and {name: baseline[name] for name in wanted if name in baseline},
+        rules,
+        bool(validation.validation_ok),
+    )
+
+
+def _metric(
+    name: str, classes: Sequence[str], floor: float | None, max_drop: float
+) -> tfma.MetricConfig:
+    config = tfma.MetricConfig(
+        class_name="SegmentationMetric",
+        module="components.evaluation.metric",
+        config=json.dumps({"name": name, "classes": list(classes)}),
+    )
+    if floor is not None:
+        # A floor is set also beside the comparison: without a baseline that one passes everything.
+        config.threshold.value_threshold.lower_bound.value = floor
+    if name == "mean_iou":
+        config.threshold.change_threshold.absolute.value = -max_drop
+        config.threshold.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+    return config
+
+
+def _read_metrics(uri: str, model_name: str) -> dict[str, float] | None:
+    """The defined metrics of one model; None where it was not evaluated."""
+    try:
+        result = tfma.load_eval_result(uri, model_name=model_name)
+    except ValueError:  # TFMA names no such model
+        return None
+    found = result.get_metrics_for_slice() if result.slicing_metrics else None
+    if not found:
+        return None
+    values = {name: value.get("doubleValue") for name, value in found.items()}
+    # TFMA writes NaN as the word.
+    return {name: value for name, value in values.items() if isinstance(value, float)}

@@ -1,0 +1,1 @@
+"""ExampleValidator: stops the run where records do not look as the schema says."""

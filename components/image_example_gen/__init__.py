@@ -1,0 +1,1 @@
+"""ImageExampleGen: labelled images become TFRecords of tiles."""

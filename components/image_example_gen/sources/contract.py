@@ -1,0 +1,80 @@
+"""What a source of labelled images offers; each module beside this one but the registry is one."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from components.errors import SetAside
+from components.image_example_gen.config import DataConfig
+
+
+class Reference(NamedTuple):
+    """Where one image or mask is: a file, or a page of one (from 0)."""
+
+    path: str
+    page: int | None = None
+
+    def name(self, root: Path) -> str:
+        """How people are told of it: its path within the data set."""
+        path = Path(self.path)
+        file = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+        return file if self.page is None else f"{file} page {self.page}"
+
+
+class Sample(NamedTuple):
+    """An image with its mask. Small, since Beam sends it between machines."""
+
+    key: str
+    image: Reference
+    mask: Reference
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What a data set holds, by the names of its files alone.
+
+    Attributes:
+      samples: in the natural order of their keys.
+      lone_images: images that cannot be used for want of a mask of their own.
+      lone_masks: masks without an image.
+    """
+
+    samples: tuple[Sample, ...]
+    lone_images: tuple[SetAside, ...] = ()
+    lone_masks: tuple[SetAside, ...] = ()
+
+
+class Source(Protocol):
+    """A format of labelled images. A module with these functions is one.
+
+    All raise InputError where the configuration does not fit what is there; the readers raise
+    BadFileError where one file is at fault.
+    """
+
+    def recognise(self, path: Path) -> dict[str, Any] | None:
+        """The keys of DataConfig that describe the data set at `path`, or None for another's."""
+        ...
+
+    def files(self, data: DataConfig) -> list[Path]:
+        """Every file that belongs to the data set; when one changes, it is ingested anew."""
+        ...
+
+    def listing(self, data: DataConfig) -> Listing:
+        """What the data set holds."""
+        ...
+
+    def digest(self, image: Reference) -> str:
+        """SHA-256, hexadecimal, of an image's content: equal for copies of one image."""
+        ...
+
+    def read_image(self, image: Reference) -> np.ndarray:
+        """[H, W, C] of the file's dtype."""
+        ...
+
+    def read_mask(self, mask: Reference) -> np.ndarray:
+        """[H, W] of an integer dtype."""
+        ...

@@ -1,0 +1,1 @@
+"""Pusher: a blessed model becomes the next version that is served."""

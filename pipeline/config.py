@@ -1,0 +1,157 @@
+"""overtile.yaml: each room's own section, composed and checked."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
+
+from components.errors import InputError
+from components.evaluation.config import EvaluateConfig
+from components.image_example_gen.config import DataConfig, IngestConfig
+from trainer.config import AugmentConfig, ModelConfig, TrainConfig, TuneConfig
+
+DEFAULT_FILE = Path("overtile.yaml")
+
+
+class PushConfig(BaseModel, extra="forbid", frozen=True):
+    """Where models that are good enough go."""
+
+    path: Path | None = Field(
+        None, description="folder that TensorFlow Serving watches; default: serving/ in `workspace`"
+    )
+
+
+class BeamConfig(BaseModel, extra="forbid", frozen=True):
+    """How Apache Beam runs."""
+
+    runner: Literal["local"] = Field("local", description="this machine, in one process")
+    workers: PositiveInt | None = Field(
+        None, description="threads that read images; default: one a core"
+    )
+
+
+class PipelineConfig(BaseModel, extra="forbid", frozen=True):
+    """One pipeline: one data set, one model, one place where it is served."""
+
+    name: str = Field(
+        "overtile",
+        pattern=r"^[a-z][a-z0-9_-]*$",
+        description="of the pipeline and of the model that it pushes",
+    )
+    workspace: Path = Field(
+        Path("overtile-work"),
+        description="records, checkpoints, metadata and runs; relative to this file",
+    )
+    data: DataConfig = DataConfig()
+    ingest: IngestConfig = IngestConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    augment: AugmentConfig = AugmentConfig()
+    tune: TuneConfig = TuneConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    push: PushConfig = PushConfig()
+    beam: BeamConfig = BeamConfig()
+
+    @property
+    def serving(self) -> Path:
+        """The folder of the pushed model's versions: `<push>/<model>`."""
+        return (self.push.path or self.workspace / "serving") / self.name
+
+
+def load(file: Path, overrides: dict[str, Any] | None = None) -> PipelineConfig:
+    """Reads a configuration; its relative paths start at the file's own folder.
+
+    Args:
+      file: overtile.yaml.
+      overrides: dotted keys with the values that replace the file's, such as `train.steps`.
+
+    Raises:
+      InputError: the file is missing, not YAML, or has a key or value that is not allowed; names
+        each of them and what is allowed.
+    """
+    try:
+        values = yaml.safe_load(file.read_text()) or {}
+    except FileNotFoundError:
+        raise InputError(f"There is no {file}; `overtile init DATA` writes one.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{file} holds a {type(values).__name__}, not sections such as `data:`.")
+    return parse(values, base=file.resolve().parent, name=str(file), overrides=overrides)
+
+
+def parse(
+    values: dict[str, Any],
+    base: Path,
+    name: str = "the configuration",
+    overrides: dict[str, Any] | None = None,
+) -> PipelineConfig:
+    """Checks a configuration and makes its paths absolute, starting at `base`.
+
+    Raises:
+      InputError: a key or value is not allowed.
+    """
+    for key, value in (overrides or {}).items():
+        _set(values, key, value, name)
+    try:
+        config = PipelineConfig(**values)
+    except ValidationError as error:
+        raise InputError(f"{name}: {_explain(error)}") from None
+    except TypeError as error:
+        raise InputError(f"{name}: {error}") from None
+
+    def absolute(path: Path | None) -> Path | None:
+        return None if path is None else (base / path.expanduser()).resolve()
+
+    return config.model_copy(
+        update={
+            "workspace": absolute(config.workspace),
+            "data": config.data.model_copy(update={"path": absolute(config.data.path)}),
+            "push": config.push.model_copy(update={"path": absolute(config.push.path)}),
+        }
+    )
+
+
+def _set(values: dict[str, Any], key: str, value: Any, name: str) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise InputError(f"{name}: {section} holds a value, so {key} cannot be set.")
+    values[last] = value
+
+
+def _explain(error: ValidationError) -> str:
+    """One clause a wrong key: the key, what is wrong with its value, and what is allowed."""
+    return "; ".join(_explain_one(dict(problem)) for problem in error.errors()) + "."
+
+
+def _explain_one(problem: dict[str, Any]) -> str:
+    path = [part for part in problem["loc"] if part not in ("Range", "list[any]")]
+    key = ".".join(map(str, path))
+    if problem["type"] == "extra_forbidden":
+        known = _fields(path[:-1])
+        close = difflib.get_close_matches(str(path[-1]), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+        return f"unknown key {key}; {hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    shown = problem["input"]
+    if isinstance(shown, dict) or problem["type"] == "missing":
+        return f"{key}: {message}" if key else message
+    return f"{key}: {shown!r} is not allowed: {message}"
+
+
+def _fields(path: list[Any]) -> list[str]:
+    """The keys that the section at `path` has."""
+    model: Any = PipelineConfig
+    for part in path:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field else None
+    return list(getattr(model, "model_fields", {}))

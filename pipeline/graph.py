@@ -1,0 +1,141 @@
+"""The DAG."""
+
+from __future__ import annotations
+
+import os
+
+from tfx import v1 as tfx
+
+from components import schema
+from components.evaluation.baseline import BaselineStrategy
+from components.evaluation.gate import eval_config
+from components.example_validator.component import ExampleValidator, stats_options
+from components.image_example_gen.component import ImageExampleGen
+from components.image_example_gen.config import layout as records_layout
+from components.pusher.component import Pusher
+from components.records import EVAL, SPLITS, TRAIN
+from pipeline.config import PipelineConfig
+from trainer.train import Settings
+
+
+def build_pipeline(config: PipelineConfig) -> tfx.dsl.Pipeline:
+    """From labelled images to a pushed model.
+
+    Args:
+      config: with a data set whose classes, channels and dtype are known.
+    """
+    layout = records_layout(config.data, config.ingest)
+    settings = Settings(layout, config.model, config.train, config.augment).to_json()
+
+    # Labelled images become records of tiles, split by group; bad input is set aside by name.
+    examples = ImageExampleGen(data=config.data, ingest=config.ingest)
+    examples.with_beam_pipeline_args(threads(config))
+
+    # What the records look like, without their pixels.
+    statistics = tfx.components.StatisticsGen(
+        examples=examples.outputs["examples"], stats_options=stats_options()
+    )
+
+    # What records must look like; curated, not inferred.
+    expected = tfx.components.ImportSchemaGen(schema_file=str(schema.FILE))
+
+    # Stops the run where the two disagree.
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=expected.outputs["schema"]
+    )
+
+    # Channel means and deviations, class frequencies and weights, from the records' sums.
+    transform = tfx.components.Transform(
+        examples=examples.outputs["examples"],
+        schema=expected.outputs["schema"],
+        preprocessing_fn="trainer.statistics.preprocessing_fn",
+        materialize=False,
+        splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
+    )
+    transform.add_upstream_node(validator)
+    inputs = {
+        "examples": examples.outputs["examples"],
+        "transform_graph": transform.outputs["transform_graph"],
+    }
+
+    # The best hyperparameters of a few short trainings.
+    tuner = None
+    if config.tune.trials:
+        tuner = tfx.components.Tuner(
+            tuner_fn="trainer.tune.tuner_fn",
+            train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
+            eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
+            custom_config={
+                **settings,
+                "tune": config.tune.model_dump(mode="json"),
+                "trials": str(config.workspace / "trials"),
+            },
+            **inputs,
+        )
+
+    # A model, exported with its signatures and warm-up requests.
+    trainer = tfx.components.Trainer(
+        run_fn="trainer.train.run_fn",
+        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
+        hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
+        custom_config={
+            **settings,
+            "checkpoints": str(config.workspace / "checkpoints"),
+            "description": {"name": config.name, "colours": config.data.colours},
+        },
+        **inputs,
+    )
+
+    # The blessed model before this one.
+    baseline = tfx.dsl.Resolver(
+        strategy_class=BaselineStrategy,
+        candidate=trainer.outputs["model"],
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("Baseline")
+
+    # IoU a class against the gate and the baseline: a blessing, or none.
+    evaluator = tfx.components.Evaluator(
+        examples=examples.outputs["examples"],
+        example_splits=[EVAL],
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        eval_config=eval_config(config.evaluate, layout.classes),
+    )
+
+    # A blessed model becomes the next version that is served.
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(config.serving))
+        ),
+    )
+
+    nodes = [examples, statistics, expected, validator, transform, tuner, trainer]
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(config.workspace / "artifacts"),
+        components=[node for node in [*nodes, baseline, evaluator, pusher] if node],
+        enable_cache=True,
+        metadata_connection_config=(
+            tfx.orchestration.metadata.sqlite_metadata_connection_config(
+                str(config.workspace / "metadata.sqlite")
+            )
+        ),
+        # By name: the default DirectRunner first tries to download another runner.
+        beam_pipeline_args=["--runner=FnApiRunner", "--direct_running_mode=in_memory"],
+    )
+
+
+def threads(config: PipelineConfig) -> list[str]:
+    """Beam's options for image work: image libraries release Python's lock, so threads pay."""
+    workers = config.beam.workers or os.cpu_count() or 1
+    return [
+        "--runner=FnApiRunner",
+        "--direct_running_mode=multi_threading",
+        f"--direct_num_workers={workers}",
+    ]
+
+

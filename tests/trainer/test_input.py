@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.records import IGNORE, Layout
+from trainer import input as model_input
+from trainer.config import AugmentConfig, TrainConfig
+from trainer.models import registry
+
+SAME = registry.Geometry(stride=4)
+
+
+def batches(files: dict[str, str], layout: Layout, first_step: int = 0, seed: int = 0) -> list:
+    dataset = model_input.training_batches(
+        [files["train"]],
+        layout,
+        SAME,
+        TrainConfig(batch_size=3, seed=seed, crop=24),
+        AugmentConfig(),
+        class_weights=[1.0, 1.0],
+        first_step=first_step,
+    )
+    return [tuple(part.numpy() for part in batch) for batch in dataset.take(6 - first_step)]
+
+
+def test_a_resumed_training_sees_the_batches_it_would_have_seen(
+    record_files: dict[str, str], layout: Layout
+) -> None:
+    whole, resumed = batches(record_files, layout), batches(record_files, layout, first_step=2)
+    for before, after in zip(whole[2:], resumed):
+        for expected, given in zip(before, after):
+            assert np.array_equal(expected, given)
+
+
+def test_another_seed_gives_another_order(record_files: dict[str, str], layout: Layout) -> None:
+    assert not np.array_equal(
+        batches(record_files, layout)[0][0], batches(record_files, layout, seed=1)[0][0]
+    )
+
+
+def test_each_epoch_takes_every_tile_once_in_an_order_of_its_own(
+    record_files: dict[str, str], layout: Layout
+) -> None:
+    dataset = model_input.training_batches(
+        [record_files["train"]],
+        layout,
+        SAME,
+        TrainConfig(batch_size=4),
+        AugmentConfig(flip=False, quarter_turns=False),
+        class_weights=[1.0, 1.0],
+    )
+    # 8 records in batches of 4: two batches an epoch. A tile is told by its mean.
+    means = [float(tf.reduce_mean(image)) for batch in dataset.take(6) for image in batch[0]]
+    epochs = [means[:8], means[8:16], means[16:]]
+    assert len(set(means)) == 8
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(epochs[2])
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_mirror_goes_on_as_numpy_does() -> None:
+    image = np.arange(12, dtype=np.float32).reshape(1, 3, 4, 1)
+    expected = np.pad(image[0, ..., 0], ((7, 5), (9, 2)), mode="reflect")
+    window = model_input.mirror(tf.constant(image), tf.constant([-7, -9]), tf.constant([15, 15]))
+    assert np.array_equal(window[0, ..., 0], expected)
+
+
+def test_mirror_of_one_pixel_repeats_it() -> None:
+    window = model_input.mirror(tf.ones([1, 1, 1, 1]), tf.constant([-2, -2]), tf.constant([5, 5]))
+    assert np.array_equal(window, np.ones((1, 5, 5, 1)))
+
+
+def test_frame_gives_a_valid_network_its_context() -> None:
+    geometry = registry.geometry("unet", {"padding": "valid", "depth": 1})
+    image, mask = tf.random.uniform([31, 20, 2]), tf.ones([31, 20], tf.uint8)
+    framed, labels = model_input.frame(image, mask, geometry)
+    # Depth 1 loses 8 pixels on each side; sizes are even: 31 becomes 32.
+    assert framed.shape == (48, 36, 2)
+    assert labels.shape == (32, 20)
+    assert np.array_equal(framed[8:39, 8:28], image)
+    assert np.all(labels[31] == IGNORE)
+    assert np.all(labels[:31] == 1)
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(1, "uint8"), (3, "uint8"), (1, "uint16")])
+def test_png_decodes_to_the_pixels_that_were_written(channels: int, dtype: str) -> None:
+    top = np.iinfo(dtype).max
+    image = np.random.default_rng(0).integers(0, top, (9, 7, channels), endpoint=True).astype(dtype)
+    encoded = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+    layout = Layout(channels, dtype, ("a", "b"))  # type: ignore[arg-type]
+    assert np.array_equal(model_input.decode(tf.constant(encoded), layout), image)
+
+
+def test_jpeg_decodes_as_opencv_does() -> None:
+    smooth = cv2.GaussianBlur(
+        np.random.default_rng(0).integers(0, 255, (40, 40, 3)).astype(np.uint8), (0, 0), 3
+    )
+    encoded = cv2.imencode(".jpg", smooth)[1]
+    layout = Layout(3, "uint8", ("a", "b"))
+    given = model_input.decode(tf.constant(encoded.tobytes()), layout)
+    assert np.array_equal(given, cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])

@@ -1,0 +1,183 @@
+"""From records, or from image files, to what a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from components import records
+from components.records import IGNORE, Layout
+from trainer import augment as augmentation
+from trainer.config import AugmentConfig, TrainConfig
+from trainer.losses import pixel_weights
+from trainer.models.registry import Geometry
+
+# Tiles are shuffled within this much memory; the files' order is shuffled as well.
+_SHUFFLE_BYTES = 256 * 2**20
+
+
+def decode(image_bytes: tf.Tensor, layout: Layout) -> tf.Tensor:
+    """Decodes an image file as ingestion does.
+
+    Args:
+      image_bytes: scalar string; PNG or JPEG. JPEG holds 8 bits only.
+      layout: of the data set that the model was trained on.
+
+    Returns:
+      [H, W, C] of the layout's dtype.
+    """
+    if layout.dtype == "uint16":
+        image = tf.io.decode_png(image_bytes, channels=layout.channels, dtype=tf.uint16)
+    else:
+        image = tf.cond(
+            tf.io.is_jpeg(image_bytes),
+            # TensorFlow's default is a faster transform whose pixels differ from libjpeg's.
+            lambda: tf.io.decode_jpeg(
+                image_bytes, channels=layout.channels, dct_method="INTEGER_ACCURATE"
+            )
+            if layout.channels != 4
+            else tf.io.decode_png(image_bytes, channels=4),
+            lambda: tf.io.decode_png(image_bytes, channels=layout.channels),
+        )
+    image.set_shape([None, None, layout.channels])
+    return image
+
+
+def has_file_format(layout: Layout) -> bool:
+    """Whether PNG or JPEG can hold such images."""
+    return layout.channels in (1, 3, 4) and layout.dtype != "float32"
+
+
+def mirror(images: tf.Tensor, before: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """A window of images that go on mirrored past their edges, however far.
+
+    Args:
+      images: [N, H, W, C].
+      before: int32 [2], where the window begins (y, x); negative is before the images' edge.
+      size: int32 [2], the window's height and width.
+
+    Returns:
+      [N, size[0], size[1], C], as NumPy's `pad(mode="reflect")` goes on.
+    """
+    for axis in (0, 1):
+        extent = tf.shape(images)[axis + 1]
+        period = tf.maximum(2 * (extent - 1), 1)
+        place = tf.math.floormod(tf.range(size[axis]) + before[axis], period)
+        place = tf.minimum(place, period - place)
+        # An image one pixel wide has only that pixel to mirror.
+        images = tf.gather(images, tf.minimum(place, extent - 1), axis=axis + 1)
+    return images
+
+
+def frame(
+    image: tf.Tensor, mask: tf.Tensor, geometry: Geometry
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gives a tile the surroundings that a model needs to answer for all of it.
+
+    Args:
+      image: [H, W, C].
+      mask: uint8 [H, W].
+      geometry: the model's.
+
+    Returns:
+      image [H + a, W + b, C], mirrored past the tile's edges, and mask of the model's output
+      size, IGNORE past the tile.
+    """
+    size = tf.shape(mask)
+    output = output_size(size, geometry)
+    extra = output - size
+    image = mirror(
+        image[None], tf.fill([2], -geometry.margin), output + 2 * geometry.margin
+    )[0]
+    mask = tf.pad(mask, [[0, extra[0]], [0, extra[1]]], constant_values=IGNORE)
+    return image, mask
+
+
+def output_size(wanted: tf.Tensor, geometry: Geometry) -> tf.Tensor:
+    """`geometry.output_size` of each value of an int32 tensor."""
+    wanted = tf.maximum(wanted, geometry.smallest)
+    return wanted + tf.math.floormod(geometry.remainder - wanted, geometry.stride)
+
+
+def training_batches(
+    files: Sequence[str],
+    layout: Layout,
+    geometry: Geometry,
+    train: TrainConfig,
+    augment: AugmentConfig,
+    class_weights: Sequence[float],
+    first_step: int = 0,
+) -> tf.data.Dataset:
+    """Batches without end, the same ones for the same arguments.
+
+    Args:
+      files: TFRecord files of the train split.
+      layout: of their records.
+      geometry: the model's.
+      train: batch size, crop, seed.
+      augment: the random changes.
+      class_weights: one a class.
+      first_step: batches of an interrupted training to leave out.
+
+    Returns:
+      (image float32 [N, H, W, C], mask uint8 [N, H', W'], weight float32 [N, H', W']).
+    """
+    files = sorted(files)
+    seed = tf.constant(train.seed, tf.int64)
+    size = next(iter(tf.data.TFRecordDataset(files).map(tf.strings.length)), 1)
+    buffer = max(16, _SHUFFLE_BYTES // max(int(size), 1))
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.constant(files), [seed, number])
+        # A seed of its own for each epoch, and none of them 0, which means "random" to tf.data.
+        return tf.data.TFRecordDataset(order).shuffle(
+            buffer, seed=1 + seed * 1_000_003 + number, reshuffle_each_iteration=False
+        )
+
+    def prepare(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        record = records.parse(serialized, layout)
+        image, mask = record["image"], record["mask"]
+        seeds = tf.random.split(tf.stack([seed, index]), 2)
+        if train.crop:
+            image, mask = augmentation.crop(image, mask, train.crop, seeds[0])
+        image = tf.ensure_shape(tf.cast(image, tf.float32), [None, None, layout.channels])
+        image, mask = augmentation.augment(image, mask, augment, seeds[1])
+        return frame(image, mask, geometry)
+
+    weights = tf.constant(class_weights, tf.float32)
+    skipped = first_step * train.batch_size
+    return (
+        tf.data.Dataset.range(2**62)
+        .flat_map(epoch)
+        .enumerate()
+        .skip(skipped)
+        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(train.batch_size, drop_remainder=True)
+        .map(lambda image, mask: (image, mask, pixel_weights(mask, weights)))
+        .prefetch(2)
+    )
+
+
+def evaluation_batches(
+    files: Sequence[str], layout: Layout, geometry: Geometry, batch_size: int
+) -> tf.data.Dataset:
+    """Each record once.
+
+    Returns:
+      (image float32 [N, H, W, C], mask uint8 [N, H', W'], weight float32 [N, H', W']); the last
+      N may be smaller. Classes weigh alike here.
+    """
+    weights = tf.ones([len(layout.classes)])
+
+    def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        record = records.parse(serialized, layout)
+        return frame(tf.cast(record["image"], tf.float32), record["mask"], geometry)
+
+    return (
+        tf.data.TFRecordDataset(sorted(files))
+        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size)
+        .map(lambda image, mask: (image, mask, pixel_weights(mask, weights)))
+        .prefetch(1)
+    )

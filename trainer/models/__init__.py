@@ -1,0 +1,1 @@
+"""One architecture a module; `registry` finds them by name."""
