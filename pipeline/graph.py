@@ -17,6 +17,14 @@ from components.records import EVAL, SPLITS, TRAIN
 from pipeline.config import PipelineConfig
 from trainer.train import Settings
 
+BEAM = [
+    # By name: the default DirectRunner first tries to download another runner.
+    "--runner=FnApiRunner",
+    # Of no effect in this process, but without it TFX packs its own sources for remote workers
+    # before each component that uses Beam, which takes seconds.
+    "--sdk_container_image=none",
+]
+
 
 def build_pipeline(config: PipelineConfig) -> tfx.dsl.Pipeline:
     """From labelled images to a pushed model.
@@ -50,6 +58,7 @@ def build_pipeline(config: PipelineConfig) -> tfx.dsl.Pipeline:
         schema=expected.outputs["schema"],
         preprocessing_fn="trainer.statistics.preprocessing_fn",
         materialize=False,
+        disable_statistics=True,
         splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
     )
     transform.add_upstream_node(validator)
@@ -124,8 +133,7 @@ def build_pipeline(config: PipelineConfig) -> tfx.dsl.Pipeline:
                 str(config.workspace / "metadata.sqlite")
             )
         ),
-        # By name: the default DirectRunner first tries to download another runner.
-        beam_pipeline_args=["--runner=FnApiRunner", "--direct_running_mode=in_memory"],
+        beam_pipeline_args=[*BEAM, "--direct_running_mode=in_memory"],
     )
 
 
@@ -133,7 +141,7 @@ def threads(config: PipelineConfig) -> list[str]:
     """Beam's options for image work: image libraries release Python's lock, so threads pay."""
     workers = config.beam.workers or os.cpu_count() or 1
     return [
-        "--runner=FnApiRunner",
+        *BEAM,
         "--direct_running_mode=multi_threading",
         f"--direct_num_workers={workers}",
     ]
