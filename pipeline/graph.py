@@ -145,5 +145,3 @@ def threads(config: PipelineConfig) -> list[str]:
         "--direct_running_mode=multi_threading",
         f"--direct_num_workers={workers}",
     ]
-
-

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from rich.cells import cell_len
 from rich.live import Live
+from rich.padding import Padding
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ _MARKS = {
 }
 _REFRESH_PER_SECOND = 4
 _PLAIN_EVERY = 5.0
-_LONGEST_BAR = 30
-_SHORTEST_BAR = 8
+_LONGEST_BAR = 50
+_INDENT = 4
 
 
 @dataclasses.dataclass
@@ -113,6 +113,11 @@ class Display:
         """Adds components that will run."""
         self._lines |= {name: _Line(name) for name in names}
 
+    @property
+    def running(self) -> str | None:
+        """The component that runs."""
+        return self._running.name if self._running else None
+
     def begin(self, name: str) -> None:
         """A component starts."""
         line = self._lines.setdefault(name, _Line(name))
@@ -156,9 +161,11 @@ class Display:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for line in list(self._lines.values()):
-            yield self._render(line, options.max_width, options.ascii_only)
+            yield self._row(line, options.ascii_only)
+            if line is self._running and line.total > 0:
+                yield self._bar(line, options.max_width, options.ascii_only)
             for note in line.notes:
-                yield Text(f"    {note}", style="yellow", overflow="fold")
+                yield Padding(Text(note, style="yellow"), (0, 0, 0, _INDENT))
 
     def _say(self, text: str) -> None:
         """One plain line, where nothing can be redrawn."""
@@ -177,25 +184,20 @@ class Display:
             return ""
         return format_seconds(elapsed / fresh * (line.total - line.done), coarse=True)
 
-    def _render(self, line: _Line, width: int, ascii_only: bool) -> Text:
+    def _row(self, line: _Line, ascii_only: bool) -> Text:
         fine, plain, style = _MARKS[line.state]
-        longest = max(len(other) for other in self._lines)
-        dim = "dim" if line.state == "waiting" else ""
-        row = Text(no_wrap=True, overflow="ellipsis" if not ascii_only else "crop")
+        longest = max(map(len, self._lines))
+        running = line is self._running
+        name_style = "dim" if line.state == "waiting" else "bold" if running else ""
+        row = Text(no_wrap=True, overflow="crop" if ascii_only else "ellipsis")
         row.append(f"{plain if ascii_only else fine} ", style)
-        row.append(f"{line.name:<{longest}}  ", dim or ("bold" if line.state == "running" else ""))
-        row.append(f"{self._time(line):>8}", "dim" if line.state != "running" else "cyan")
-        if line.what and line.state != "cached":
-            row.append(f"  {line.what} {line.done}/{line.total}", "" if self._is(line) else "dim")
-            if self._is(line):
-                self._append_bar(row, line, width, ascii_only)
-            if line.detail:
-                row.append(f"  {line.detail}", "" if self._is(line) else "dim")
-        row.truncate(width)
+        row.append(f"{line.name:<{longest}}", name_style)
+        row.append(f" {self._time(line):>8}", "cyan" if running else "dim")
+        if line.what:
+            row.append(f"  {line.what} {line.done}/{line.total}", "" if running else "dim")
+        if line.detail:
+            row.append(f"  {line.detail}", "" if running else "dim")
         return row
-
-    def _is(self, line: _Line) -> bool:
-        return line is self._running
 
     def _time(self, line: _Line) -> str:
         if line.state == "waiting":
@@ -206,16 +208,16 @@ class Display:
             return format_seconds(self._clock() - line.began, coarse=True)
         return format_seconds(line.seconds)
 
-    def _append_bar(self, row: Text, line: _Line, width: int, ascii_only: bool) -> None:
+    def _bar(self, line: _Line, width: int, ascii_only: bool) -> Text:
+        share = min(line.done / line.total, 1.0)
         left = self._left(line)
-        after = (f"  {left} left" if left else "") + (f"  {line.detail}" if line.detail else "")
-        length = min(width - cell_len(row.plain) - cell_len(after) - 2, _LONGEST_BAR)
-        if length >= _SHORTEST_BAR:
-            full = round(length * min(line.done / max(line.total, 1), 1.0))
-            row.append("  ").append(("#" if ascii_only else "━") * full, "cyan")
-            row.append(("." if ascii_only else "━") * (length - full), "bright_black")
-        if left:
-            row.append(f"  {left} left")
+        words = f" {share:>4.0%}" + (f"  {left} left" if left else "")
+        length = max(min(width - _INDENT - len("  100%  10:00:00 left"), _LONGEST_BAR), 0)
+        full = round(length * share)
+        bar = Text(" " * _INDENT, no_wrap=True, overflow="crop")
+        bar.append(("#" if ascii_only else "━") * full, "cyan")
+        bar.append(("." if ascii_only else "━") * (length - full), "bright_black")
+        return bar.append(words)
 
 
 class _Handler(logging.Handler):
@@ -231,9 +233,9 @@ class _Handler(logging.Handler):
             self._display.note(note)
         elif hasattr(record, "what"):
             self._display.update(
-                getattr(record, "what"),
-                getattr(record, "done"),
-                getattr(record, "total"),
+                record.what,
+                record.done,
+                record.total,
                 getattr(record, "detail", None) or "",
             )
 

@@ -5,7 +5,6 @@ TFMA's own segmentation metrics know true and false positives only and cannot be
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +30,12 @@ class SegmentationMetric(tfma.metrics.Metric):
           name: the metric.
           classes: the class names.
         """
-        super().__init__(functools.partial(_computations, classes=tuple(classes)), name=name)
+
+        # TFMA looks at the parameters' names and passes only those it finds.
+        def computations(name: str, model_names: Sequence[str] | None = None) -> list[Any]:
+            return _computations(name, tuple(classes), model_names or [""])
+
+        super().__init__(computations, name=name)
         self._classes = list(classes)
 
     def get_config(self) -> dict[str, Any]:
@@ -42,16 +46,10 @@ class SegmentationMetric(tfma.metrics.Metric):
 metric_types.register_metric(SegmentationMetric)
 
 
-def _computations(
-    name: str,
-    classes: tuple[str, ...] = (),
-    model_names: Sequence[str] | None = None,
-    **unused: Any,
-) -> list[Any]:
+def _computations(name: str, classes: tuple[str, ...], model_names: Sequence[str]) -> list[Any]:
     """The sum of the matrices, once a model, and the metric that follows from it."""
-    del unused
     computations: list[Any] = []
-    for model_name in model_names or [""]:
+    for model_name in model_names:
         # TFMA computes equal computations once; a leading underscore keeps it out of the results.
         counts = metric_types.MetricKey(f"_{OUTPUT}", model_name=model_name)
         key = metric_types.MetricKey(name, model_name=model_name)

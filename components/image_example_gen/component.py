@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
 
@@ -12,13 +14,15 @@ from components.image_example_gen.config import DataConfig, IngestConfig
 class ImageExampleGenSpec(component_spec.ComponentSpec):
     """What the component takes and gives."""
 
-    PARAMETERS = {
+    PARAMETERS: ClassVar = {
         "data": component_spec.ExecutionParameter(type=str),
         "ingest": component_spec.ExecutionParameter(type=str),
         "span": component_spec.ExecutionParameter(type=int),
     }
-    INPUTS = {}
-    OUTPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+    INPUTS: ClassVar[dict[str, Any]] = {}
+    OUTPUTS: ClassVar = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)
+    }
 
 
 class ImageExampleGen(base_beam_component.BaseBeamComponent):

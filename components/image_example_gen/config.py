@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, PositiveInt, field_validator, model_validator
 
@@ -32,6 +32,24 @@ class SplitConfig(BaseModel, extra="forbid", frozen=True):
         return self
 
 
+_LARGEST_VALUE = 2**16 - 1
+_RANGE = re.compile(r"(\d{1,5})\.\.(\d{1,5})")
+
+
+def _spelled_out(values: Any) -> Any:
+    """Puts the numbers of a range in place of its text, `3..5`; what it does not know stays."""
+    if not isinstance(values, list | tuple):
+        return values
+    numbers: list[Any] = []
+    for value in values:
+        match = _RANGE.fullmatch(value) if isinstance(value, str) else None
+        if match and int(match[1]) <= int(match[2]) <= _LARGEST_VALUE:
+            numbers += range(int(match[1]), int(match[2]) + 1)
+        else:
+            numbers.append(value)
+    return numbers
+
+
 class DataConfig(BaseModel, extra="forbid", frozen=True):
     """Where the labelled images are and what their masks mean."""
 
@@ -50,7 +68,8 @@ class DataConfig(BaseModel, extra="forbid", frozen=True):
     )
     classes: dict[str, tuple[int, ...]] = Field(
         default_factory=dict,
-        description="each class with the mask values that mean it; their order is their ids'",
+        description="each class with the mask values that mean it, or ranges of them (128..255); "
+        "the order of the classes is their ids'",
     )
     ignore: tuple[int, ...] = Field((), description="mask values that count nowhere")
     colours: dict[str, str] = Field(
@@ -62,6 +81,18 @@ class DataConfig(BaseModel, extra="forbid", frozen=True):
         "(patient, slide, video); without one, each image is a group of its own",
     )
     split: SplitConfig = SplitConfig()
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _ranges_of_values(cls, classes: Any) -> Any:
+        if not isinstance(classes, dict):
+            return classes
+        return {name: _spelled_out(values) for name, values in classes.items()}
+
+    @field_validator("ignore", mode="before")
+    @classmethod
+    def _ranges_of_ignored_values(cls, values: Any) -> Any:
+        return _spelled_out(values)
 
     @field_validator("group")
     @classmethod
@@ -89,6 +120,8 @@ class DataConfig(BaseModel, extra="forbid", frozen=True):
         meanings: dict[int, str] = {}
         for name, values in [*self.classes.items(), ("ignore", self.ignore)]:
             for value in values:
+                if not 0 <= value <= _LARGEST_VALUE:
+                    raise ValueError(f"{value} of {name} is no mask value: 0 to {_LARGEST_VALUE}")
                 if value in meanings:
                     raise ValueError(
                         f"mask value {value} is given to both {meanings[value]} and {name}"

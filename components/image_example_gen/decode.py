@@ -79,7 +79,8 @@ def decode_mask(path: Path, page: int | None = None) -> np.ndarray:
     """Reads the values of a mask; of a palette picture the indices, not the colours.
 
     Args:
-      path, page: as for `decode_image`.
+      path: as for `decode_image`.
+      page: as for `decode_image`.
 
     Returns:
       [H, W] of an integer dtype.

@@ -23,6 +23,7 @@ from components.image_example_gen.config import DataConfig, IngestConfig
 from components.image_example_gen.sources.contract import Sample, Source
 from components.records import SPLITS
 
+
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Reads labelled images, writes one folder of records a split, and accounts for every image."""
 
@@ -83,9 +84,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         ]
         set_aside = [*listing.lone_images, *unreadable, *twins]
         images = len(listing.samples) + len(listing.lone_images)
-        integrity.refuse_too_many(
-            [*set_aside, *listing.lone_masks], images, ingest.bad_input_limit
-        )
+        integrity.refuse_too_many([*set_aside, *listing.lone_masks], images, ingest.bad_input_limit)
 
         reports = self._run(data, ingest, span, plan.placed, examples)
         set_aside += [entry for report in reports for entry in report.set_aside]

@@ -80,6 +80,6 @@ def refuse_too_many(set_aside: Sequence[SetAside], images: int, limit: float) ->
     if len(set_aside) > allowed:
         raise InputError(
             f"{len(set_aside)} bad files among {images} images, where ingest.bad_input_limit "
-            f"{limit:g} allows {allowed}: mend or remove them, or raise the limit",
+            f"{limit:g} allows {allowed}: mend or remove them, or raise the limit.",
             set_aside,
         )

@@ -24,7 +24,7 @@ def lookup_table(classes: Mapping[str, Iterable[int]], ignore: Iterable[int]) ->
       uint16 [greatest value + 1]: a class's id, IGNORE, or 256 for a value that means nothing.
     """
     ids = {value: place for place, values in enumerate(classes.values()) for value in values}
-    ids |= {value: IGNORE for value in ignore}
+    ids |= dict.fromkeys(ignore, IGNORE)
     table = np.full(max(ids, default=0) + 1, _UNKNOWN, np.uint16)
     for value, class_id in ids.items():
         table[value] = class_id

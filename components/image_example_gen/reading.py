@@ -39,7 +39,9 @@ def read_pair(sample: Sample, data: DataConfig) -> tuple[np.ndarray, np.ndarray]
     Raises:
       SampleError: the image or the mask cannot be used.
     """
-    assert data.path and data.channels and data.dtype, "pipeline.planning.complete fills these in"
+    assert data.path is not None, "only a data set that is somewhere can be read"
+    assert data.channels is not None, "pipeline.planning.complete fills in what is not said"
+    assert data.dtype is not None, "as the channels"
     source = sources.of(data)
     reference: Reference = sample.image
     try:
@@ -89,6 +91,8 @@ def fit(image: np.ndarray, channels: int, dtype: str) -> np.ndarray:
 
     Args:
       image: [H, W, C].
+      channels: that it shall have.
+      dtype: that it must have.
 
     Returns:
       [H, W, channels] of `dtype`.

@@ -78,6 +78,7 @@ class WriteShard(beam.DoFn):
         self._data, self._ingest, self._span, self._images = data, ingest, span, images
 
     def process(self, shard: Shard) -> Iterator[ShardReport]:
+        """Writes one file; Beam calls it on a worker."""
         import tensorflow as tf
 
         shape = layout(self._data, self._ingest)
@@ -119,4 +120,4 @@ def _tell(total: int) -> None:
         if time.monotonic() - _told < 1 and _done != total:
             return
         _told = time.monotonic()
-        _progress.info("", extra={"done": _done, "total": total, "what": "images"})
+        _progress.info("", extra={"done": _done, "total": total, "what": "image"})

@@ -67,9 +67,7 @@ def plan(samples: Sequence[Sample], digests: Mapping[str, str], data: DataConfig
         sides = {key: side_by_hash(group, data.split) for key, group in groups.items()}
 
     # A copy that trains would let the model see what it is evaluated on.
-    evaluated = {
-        digests[sample.key]: sample for sample in samples if sides.get(sample.key) == EVAL
-    }
+    evaluated = {digests[sample.key]: sample for sample in samples if sides.get(sample.key) == EVAL}
     placed, twins = [], []
     for sample in samples:
         side, digest = sides.get(sample.key), digests[sample.key]
@@ -97,7 +95,7 @@ def refuse_empty_side(sides: set[str], images: int, data: DataConfig) -> None:
             )
         use = "train on" if side == TRAIN else "evaluate on"
         rest = f", all go to {other}" if other in sides else ""
-        raise InputError(f"none of the {images} images is left to {use}{rest}: {way}")
+        raise InputError(f"none of the {images} images is left to {use}{rest}: {way}.")
 
 
 def _group(key: str, pattern: str | None) -> str | None:
@@ -107,7 +105,7 @@ def _group(key: str, pattern: str | None) -> str | None:
     if match is None or not match.group(1):
         raise InputError(
             f"data.group: {pattern!r} finds no group in the image {key!r}; "
-            "change it so that it matches every image"
+            "change it so that it matches every image."
         )
     return match.group(1)
 
@@ -121,13 +119,13 @@ def _sides_by_lists(keys: Sequence[str], split: SplitConfig) -> dict[str, str]:
                 example = f", such as {min(keys, key=natural_key)!r}" if keys else ""
                 raise InputError(
                     f"data.split.{side}: {entry!r} names no image; give a pattern on the images' "
-                    f"names{example}, or a range a..b of them"
+                    f"names{example}, or a range a..b of them."
                 )
             for key in named:
                 if sides.setdefault(key, side) != side:
                     raise InputError(
                         f"data.split: the image {key!r} is in both train and eval; "
-                        "take it out of one"
+                        "take it out of one."
                     )
     return sides
 
@@ -136,7 +134,7 @@ def _keys_of(entry: str, keys: Sequence[str]) -> list[str]:
     if ".." in entry:
         first, last = map(natural_key, entry.split("..", 1))
         return [key for key in keys if first <= natural_key(key) <= last]
-    return [key for key in keys if fnmatchcase(key, entry)]
+    return [key for key in keys if key == entry or fnmatchcase(key, entry)]
 
 
 def _refuse_torn_groups(sides: Mapping[str, str], groups: Mapping[str, str]) -> None:
@@ -146,5 +144,5 @@ def _refuse_torn_groups(sides: Mapping[str, str], groups: Mapping[str, str]) -> 
         if sides[known] != side:
             raise InputError(
                 f"data.split: the group {groups[key]!r} is on both sides, {known!r} in "
-                f"{sides[known]} and {key!r} in {side}; list whole groups"
+                f"{sides[known]} and {key!r} in {side}; list whole groups."
             )

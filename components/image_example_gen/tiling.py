@@ -75,5 +75,6 @@ def tiles(
     image: np.ndarray, mask: np.ndarray, tile: int, margin: int
 ) -> Iterator[tuple[tuple[int, int], np.ndarray, np.ndarray]]:
     """Each tile of an image: (y, x) of its core, and what `cut` returns."""
-    for start in grid(*mask.shape, tile):
+    height, width = mask.shape
+    for start in grid(height, width, tile):
         yield start, *cut(image, mask, start, tile, margin)

@@ -38,8 +38,8 @@ def folder(data: DataConfig) -> Path:
       InputError: it is not given, or not there.
     """
     if data.path is None:
-        raise InputError("data.path is not set: give the folder of your images and masks")
+        raise InputError("data.path is not set: give the folder of your images and masks.")
     if not data.path.is_dir():
         kind = "is a file, not a folder" if data.path.exists() else "does not exist"
-        raise InputError(f"data.path: {data.path} {kind}; give the folder of images and masks")
+        raise InputError(f"data.path: {data.path} {kind}; give the folder of images and masks.")
     return data.path

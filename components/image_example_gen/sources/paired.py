@@ -30,7 +30,11 @@ def recognise(path: Path) -> dict[str, Any] | None:
 def files(data: DataConfig) -> list[Path]:
     """Every image and mask, paired or not."""
     images, masks = _scan(data)
-    return sorted(path for side in (images, masks) for path in (*side.first.values(), *side.twice))
+    return sorted(
+        path
+        for side in (images, masks)
+        for path in (*side.first.values(), *side.twice, *side.unsuffixed)
+    )
 
 
 def listing(data: DataConfig) -> Listing:
@@ -44,6 +48,10 @@ def listing(data: DataConfig) -> Listing:
     samples = []
     lone_images = [_double(root, *double) for double in images.twice.items()]
     lone_masks = [_double(root, *double) for double in masks.twice.items()]
+    lone_masks += [
+        SetAside(Reference(str(mask)).name(root), f"its name does not end in {data.mask_suffix}")
+        for mask in masks.unsuffixed
+    ]
     for key in sorted(images.first.keys() | masks.first.keys(), key=natural_key):
         image, mask = images.first.get(key), masks.first.get(key)
         if image and mask:
@@ -58,7 +66,7 @@ def listing(data: DataConfig) -> Listing:
     if not samples:
         raise InputError(
             f"no image in {root / data.images} has a mask of its name in {root / data.masks}; "
-            "set data.mask_suffix to what the masks' names add, or data.images and data.masks"
+            "set data.mask_suffix to what the masks' names add, or data.images and data.masks."
         )
     return Listing(tuple(samples), tuple(lone_images), tuple(lone_masks))
 
@@ -94,9 +102,7 @@ def image_files(top: Path, without: Path | None = None) -> list[Path]:
     """
     found = []
     for parent, folders, names in os.walk(top):
-        folders[:] = [
-            name for name in folders if name[0] != "." and Path(parent, name) != without
-        ]
+        folders[:] = [name for name in folders if name[0] != "." and Path(parent, name) != without]
         found += [
             Path(parent, name)
             for name in names
@@ -106,10 +112,17 @@ def image_files(top: Path, without: Path | None = None) -> list[Path]:
 
 
 class _Side(NamedTuple):
-    """Files by key; `twice` maps each further file of a key to the first."""
+    """Files by key.
+
+    Attributes:
+      first: the file of each key.
+      twice: each further file of a key, with the first.
+      unsuffixed: masks whose names lack the suffix, so that they have no key.
+    """
 
     first: dict[str, Path]
     twice: dict[Path, Path]
+    unsuffixed: list[Path]
 
 
 def _scan(data: DataConfig) -> tuple[_Side, _Side]:
@@ -120,13 +133,13 @@ def _scan(data: DataConfig) -> tuple[_Side, _Side]:
         if not top.is_dir():
             here = sorted(path.name for path in root.iterdir() if path.is_dir())
             hint = f"; {root} has the folders {', '.join(here[:8])}" if here else ""
-            raise InputError(f"data.{key}: there is no folder {top}{hint}")
+            raise InputError(f"data.{key}: there is no folder {top}{hint}.")
     if data.images == data.masks and not data.mask_suffix:
-        raise InputError("data.images and data.masks name one folder; set data.mask_suffix")
+        raise InputError("data.images and data.masks name one folder; set data.mask_suffix.")
 
     masks = image_files(tops["masks"])
     # Images may lie in a folder above the masks', or in the very same.
-    images = [path for path in image_files(tops["images"], without=tops["masks"])]
+    images = image_files(tops["images"], without=tops["masks"])
     if data.images == data.masks:
         masks = [path for path in masks if path.stem.endswith(data.mask_suffix)]
         images = [path for path in images if not path.stem.endswith(data.mask_suffix)]
@@ -134,17 +147,19 @@ def _scan(data: DataConfig) -> tuple[_Side, _Side]:
         if not found:
             raise InputError(
                 f"{tops[key]} holds no {key} (PNG, JPEG, BMP, GIF or TIFF); "
-                f"put them there or set data.{key}"
+                f"put them there or set data.{key}."
             )
     return _by_key(images, tops["images"], ""), _by_key(masks, tops["masks"], data.mask_suffix)
 
 
 def _by_key(paths: Iterable[Path], top: Path, suffix: str) -> _Side:
-    side = _Side({}, {})
+    side = _Side({}, {}, [])
     for path in paths:
         key = path.relative_to(top).with_suffix("").as_posix()
-        # A mask whose name lacks the suffix keeps its whole name, which no image has.
-        key = key.removesuffix(suffix) if suffix and key.endswith(suffix) else key
+        if not key.endswith(suffix):
+            side.unsuffixed.append(path)
+            continue
+        key = key.removesuffix(suffix)
         if side.first.setdefault(key, path) != path:
             side.twice[path] = side.first[key]
     return side

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
-from itertools import permutations
+from itertools import permutations, takewhile
 from pathlib import Path
-from typing import Any
 
 _MASK_WORDS = re.compile(
     r"mask|label|annot|segm|ground.?truth|(^|[_\W])(gt|seg|manual|target|truth)s?($|[_\W\d])", re.I
@@ -21,7 +19,7 @@ def sounds_like_masks(name: str) -> bool:
 
 def shared_prefix(one: str, other: str) -> int:
     """How many letters two names begin with alike."""
-    return len(os.path.commonprefix([one, other]))
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other)))
 
 
 def best_pair(root: Path, files: Iterable[Path]) -> dict[str, str] | None:
@@ -42,8 +40,9 @@ def best_pair(root: Path, files: Iterable[Path]) -> dict[str, str] | None:
                 break
             if len(top.relative_to(root).parts) <= _DEEPEST:
                 tops.setdefault(top, set()).add(file.relative_to(top).with_suffix("").as_posix())
+    most = sorted(tops, key=lambda top: (-len(tops[top]), top))[:_MOST_FOLDERS]
     best: tuple[tuple[int, int, int, int], dict[str, str]] | None = None
-    for images, masks in permutations(tops, 2):
+    for images, masks in permutations(most, 2):
         if images in masks.parents or masks in images.parents:
             continue
         image_name, mask_name = (top.relative_to(root).as_posix() for top in (images, masks))
@@ -57,6 +56,8 @@ def best_pair(root: Path, files: Iterable[Path]) -> dict[str, str] | None:
 
 
 _DEEPEST = 3
+# Every two folders are compared; a data set of hundreds has a layout of its own anyhow.
+_MOST_FOLDERS = 32
 
 
 def _suffix(images: set[str], masks: set[str]) -> tuple[str, int]:

@@ -56,7 +56,7 @@ def listing(data: DataConfig) -> Listing:
         try:
             counts.append(decode.page_count(path))
         except BadFileError as error:
-            raise InputError(f"{path} is no stack of images: {error}") from error
+            raise InputError(f"{path} is no stack of images: {error}.") from error
     pairs, digits = min(counts), len(str(max(counts) - 1))
     samples = tuple(
         Sample(f"{page:0{digits}}", Reference(str(paths[0]), page), Reference(str(paths[1]), page))
@@ -95,5 +95,5 @@ def _files(data: DataConfig) -> tuple[Path, Path]:
     root = folder(data)
     for key, name in (("images", data.images), ("masks", data.masks)):
         if not (root / name).is_file():
-            raise InputError(f"data.{key}: there is no file {root / name}, which a stack needs")
+            raise InputError(f"data.{key}: there is no file {root / name}, which a stack needs.")
     return root / data.images, root / data.masks

@@ -1,0 +1,116 @@
+"""Findings -> the text of an overtile.yaml, with only the keys worth changing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from components.image_example_gen.config import SplitConfig
+
+if TYPE_CHECKING:
+    from pipeline.planning import Findings
+
+_COMMENTS_AT = 34
+
+
+def text(findings: Findings, target: Path) -> str:
+    """The file's text.
+
+    Args:
+      findings: of a data set.
+      target: the file to be written; the data set's path is given relative to it if it is near.
+    """
+    data, shares = findings.data, findings.shares()
+    assert data.path is not None
+    kind = "file" if data.format == "stack" else "folder"
+    pairs = len(findings.survey.listing.samples)
+    lines = [
+        f"# {pairs} labelled images. Every other key has a default; unknown keys are errors.",
+        "",
+        "data:",
+        _line(2, "path", _scalar(_near(data.path, target)), "relative to this file"),
+        _line(2, "format", data.format, "paired folders, or a stack of TIFF pages"),
+        _line(2, "images", _scalar(data.images), f"{kind} of the images"),
+        _line(2, "masks", _scalar(data.masks), f"{kind} of the masks"),
+    ]
+    if data.mask_suffix:
+        suffix = _scalar(data.mask_suffix)
+        lines.append(_line(2, "mask_suffix", suffix, "what a mask's name adds"))
+    lines += [
+        _line(2, "channels", str(data.channels), "1 grey, 3 RGB; images are brought to it"),
+        _line(2, "dtype", str(data.dtype), "images of another type are set aside"),
+        f"{'  classes:':<{_COMMENTS_AT}}  # give them names; [the mask values that mean each]",
+    ]
+    for name, values in data.classes.items():
+        share = sum(shares.get(value, 0) for value in values)
+        lines.append(_line(4, _scalar(name), f"[{spans(values)}]", f"{percent(share)} of pixels"))
+    if data.ignore:
+        share = sum(shares.get(value, 0) for value in data.ignore)
+        lines.append(
+            _line(2, "ignore", f"[{spans(data.ignore)}]", f"count nowhere; {percent(share)}")
+        )
+    lines += [
+        *_split(data.split),
+        "",
+        "ingest:",
+        _line(2, "tile", str(findings.ingest.tile), "side in pixels of what the model sees"),
+        "",
+        "model:",
+        _line(2, "name", "unet", "the architecture"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _split(split: SplitConfig) -> list[str]:
+    if split.train:
+        return [
+            "  # Patterns or ranges a..b of the images' names; others are not used.",
+            "  split:",
+            f"    train: {_flow(split.train)}",
+            f"    eval: {_flow(split.eval)}",
+        ]
+    return [
+        "  # Images of one patient, slide or video belong on one side: a bracket finds them, as",
+        "  # group: (.*)_",
+        "  split:",
+        _line(4, "eval_share", f"{split.eval_share:g}", "of the images, chosen by a hash"),
+    ]
+
+
+def _line(indent: int, key: str, value: str, comment: str) -> str:
+    return f"{' ' * indent + key + ': ' + value:<{_COMMENTS_AT}}  # {comment}"
+
+
+def _scalar(value: str) -> str:
+    """A string as YAML writes it, quoted where it must be."""
+    return yaml.safe_dump(value, allow_unicode=True, width=10**6).removesuffix("\n...\n").strip()
+
+
+def _flow(values: Sequence[str]) -> str:
+    dumped = yaml.safe_dump(list(values), default_flow_style=True, allow_unicode=True, width=10**6)
+    return dumped.strip()
+
+
+def spans(values: Sequence[int]) -> str:
+    """Mask values, runs of three and more as ranges: 0..127, 255."""
+    parts = []
+    for _, run in groupby(enumerate(sorted(values)), key=lambda pair: pair[1] - pair[0]):
+        numbers = [value for _, value in run]
+        parts += [f"{numbers[0]}..{numbers[-1]}"] if len(numbers) > 2 else [str(n) for n in numbers]
+    return ", ".join(parts)
+
+
+def percent(share: float) -> str:
+    """A share, with two digits where it is small: 22 %, 0.26 %."""
+    return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.2g} %"
+
+
+def _near(path: Path, target: Path) -> str:
+    """Relative to the file's folder if that is shorter to say and not far up."""
+    relative = os.path.relpath(path, target.absolute().parent)
+    return path.as_posix() if relative.count("..") > 2 else Path(relative).as_posix()

@@ -1,0 +1,132 @@
+"""Metrics of a pushed model on labelled images, without a pipeline around it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from components import records
+from components.errors import BadFileError, InputError, SetAside
+from components.evaluation.confusion import metrics
+from components.image_example_gen import sources, splitting
+from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.reading import SampleError, read_sample
+from components.image_example_gen.splitting import Placed
+from pipeline import planning
+from pipeline.pushed import Model
+
+progress = logging.getLogger("overtile.progress")
+
+# Tiles a call; the model takes them one by one, so more would save nothing.
+_BATCH = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What a model is worth on a data set.
+
+    Attributes:
+      model: its folder.
+      data: the data set's folder.
+      images: that were evaluated.
+      metrics: `mean_iou`, `iou/<class>`, ...; without the undefined ones.
+      confusion: pixels, rows are labels, columns predictions.
+      set_aside: files that could not be used.
+    """
+
+    model: str
+    data: str
+    images: int
+    metrics: dict[str, float]
+    confusion: list[list[int]]
+    set_aside: list[SetAside]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `overtile evaluate --json` prints."""
+        return dataclasses.asdict(self)
+
+
+def evaluate(model: Model, data: DataConfig, ingest: IngestConfig, whole: bool) -> Evaluation:
+    """Compares a model's masks with labels.
+
+    Args:
+      model: an exported one.
+      data: the labelled images; what it does not say is guessed as for a run.
+      ingest: how they are cut into tiles.
+      whole: whether all images evaluate, or only those that a run with this configuration keeps
+        from training.
+
+    Raises:
+      InputError: there are no such images, or their classes are not the model's.
+    """
+    layout = model.layout
+    data, ingest = planning.complete(
+        data.model_copy(update={"channels": layout.channels, "dtype": layout.dtype}), ingest
+    )
+    if tuple(data.classes) != layout.classes:
+        raise InputError(
+            f"The model knows the classes {', '.join(layout.classes)}, and this data set has "
+            f"{', '.join(data.classes)}: give the configuration whose data.classes says what the "
+            "masks' values mean."
+        )
+    listing = sources.of(data).listing(data)
+    bad = [*listing.lone_images, *listing.lone_masks]
+    if whole:
+        placed = [Placed(sample, records.EVAL, "", "") for sample in listing.samples]
+    else:
+        placed = _kept_from_training(data, bad)
+
+    confusion = np.zeros((len(layout.classes), len(layout.classes)), np.int64)
+    images = 0
+    for place, sample in enumerate(placed):
+        progress.info("", extra={"what": "image", "done": place, "total": len(placed)})
+        try:
+            for batch in _batches(sample, data, ingest, layout):
+                confusion += model.confusion(batch)
+            images += 1
+        except SampleError as error:
+            bad.append(error.set_aside)
+    progress.info("", extra={"what": "image", "done": len(placed), "total": len(placed)})
+    if not images:
+        raise InputError(f"None of the {len(placed)} images in {data.path} can be read.", bad)
+    values = metrics(confusion, layout.classes)
+    return Evaluation(
+        model=str(model.path),
+        data=str(data.path),
+        images=images,
+        metrics={name: value for name, value in values.items() if np.isfinite(value)},
+        confusion=confusion.tolist(),
+        set_aside=sorted(bad, key=lambda entry: entry.file),
+    )
+
+
+def _batches(
+    placed: Placed, data: DataConfig, ingest: IngestConfig, layout: records.Layout
+) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    for record in read_sample(placed, data, ingest):
+        batch.append(records.encode(record, layout))
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _kept_from_training(data: DataConfig, bad: list[SetAside]) -> list[Placed]:
+    """The images of the eval split; adds those that cannot be read to `bad`."""
+    assert data.path is not None
+    source = sources.of(data)
+    digests: dict[str, str] = {}
+    samples = source.listing(data).samples
+    for sample in samples:
+        try:
+            digests[sample.key] = source.digest(sample.image)
+        except BadFileError as error:
+            bad.append(SetAside(sample.image.name(data.path), str(error)))
+    plan = splitting.plan([sample for sample in samples if sample.key in digests], digests, data)
+    return [place for place in plan.placed if place.split == records.EVAL]

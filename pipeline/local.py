@@ -1,0 +1,142 @@
+"""Runs the DAG on this machine, one component after another, so that a person can follow it.
+
+It does what `tfx.orchestration.LocalDagRunner` does, and tells of each component what became of it.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import shutil
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.errors import InputError
+from pipeline import failures, runs
+from pipeline.progress import Display
+from pipeline.quiet import quiet
+from pipeline.runs import Result
+
+if TYPE_CHECKING:
+    from pipeline.config import PipelineConfig
+    from pipeline.outcome import Outcome
+
+START = "Start"
+"""What is shown, and timed, before the first component."""
+
+# A model, its checkpoints and its export, at the least.
+_LEAST_FREE = 500_000_000
+
+
+def run(
+    config: PipelineConfig, file: Path | None, show: bool = True, debug: bool = False
+) -> Result:
+    """Runs a pipeline; whatever becomes of it is in the result, and in the workspace's `runs`.
+
+    Args:
+      config: what to run.
+      file: that it was read from.
+      show: whether standard error shows the progress.
+      debug: whether a failure's traceback goes to standard error; it always goes to the log.
+
+    Raises:
+      InputError: another run is at work in this workspace, or it cannot be written to.
+    """
+    from rich.console import Console
+
+    workspace = config.workspace
+    with runs.lock(workspace):
+        result = runs.new(workspace, file)
+        with quiet(Path(result.log)) as terminal:
+            faulthandler.enable(sys.stderr)
+            console = Console(file=terminal.err, quiet=not show)
+            with Display(console, [START]) as display:
+                try:
+                    refuse_full_disk(config)
+                    runs.save(result, workspace)
+                    _run(config, result, display)
+                except (Exception, KeyboardInterrupt) as error:
+                    _fail(result, error, display, workspace)
+                    if debug:
+                        traceback.print_exc(file=terminal.err)
+            faulthandler.disable()
+            _save(result, workspace)
+    return result
+
+
+def refuse_full_disk(config: PipelineConfig) -> None:
+    """Raises InputError where the disk cannot hold what a run writes."""
+    needed = _LEAST_FREE
+    if not (config.workspace / "artifacts").exists() and config.data.path:
+        # Records hold pixels raw: never less than the compressed files they come from.
+        needed += sum(path.stat().st_size for path in config.data.path.rglob("*") if path.is_file())
+    free = shutil.disk_usage(config.workspace).free
+    if free < needed:
+        raise InputError(
+            f"{config.workspace} has {failures.format_bytes(free)} left, and a run on this data "
+            f"needs at least {failures.format_bytes(needed)}: free some space, or set `workspace` "
+            "to another disk."
+        )
+
+
+def _run(config: PipelineConfig, result: Result, display: Display) -> None:
+    """Every component, in the order of the DAG; fills `result`."""
+    display.begin(START)
+    from components.evaluation.gate import read_evaluation
+    from pipeline import graph, nodes, outcome, planning
+
+    data, ingest = planning.complete(config.data, config.ingest)
+    config = config.model_copy(update={"data": data, "ingest": ingest})
+    dag = nodes.Dag(graph.build_pipeline(config), result.run)
+    dag.forget_unfinished()
+    dag.push_again_if_gone()
+    display.expect(dag.names)
+    result.seconds[START] = display.end("done")
+
+    outcomes: dict[str, Outcome] = {}
+    for name in dag.names:
+        display.begin(name)
+        done = outcomes[name] = dag.launch(name)
+        if name == "ImageExampleGen":
+            outcome.take_examples(result, done)
+            if result.set_aside:
+                display.note(_set_aside(result.set_aside))
+        if name == "Trainer":
+            outcome.take_training(result, done)
+        result.seconds[name] = round(display.end(done.state), 2)
+        if done.state == "cached":
+            result.cached.append(name)
+        runs.save(result, config.workspace)  # so that a killed run tells how far it came
+
+    evaluation = read_evaluation(
+        str(outcomes["Evaluator"].folder("evaluation")), config.evaluate, tuple(data.classes)
+    )
+    outcome.take_evaluation(result, evaluation)
+    outcome.conclude(result, evaluation, outcomes["Pusher"], config.serving)
+
+
+def _fail(result: Result, error: BaseException, display: Display, workspace: Path) -> None:
+    traceback.print_exc()  # to the log
+    component = display.running or START
+    if display.running:
+        result.seconds[component] = round(display.end("failed"), 2)
+    failure = failures.explain(error, component, workspace, result.log)
+    result.verdict = "failed"
+    result.status = "stopped" if failure.exit_code == failures.STOPPED else "failed"
+    result.error, result.exit_code = failure.sentence, failure.exit_code
+    if failure.set_aside:
+        result.set_aside = [{"file": bad.file, "reason": bad.reason} for bad in failure.set_aside]
+
+
+def _save(result: Result, workspace: Path) -> None:
+    try:
+        runs.save(result, workspace)
+    except OSError:
+        # A full disk must not hide what the run has to say.
+        traceback.print_exc()
+
+
+def _set_aside(bad: list[dict[str, Any]]) -> str:
+    files = "1 file" if len(bad) == 1 else f"{len(bad)} files"
+    return f"{files} set aside; they are listed at the end"

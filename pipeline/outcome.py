@@ -1,0 +1,89 @@
+"""From what the components left to what there is to tell: verdict, metrics, gate, versions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from components.image_example_gen import integrity
+from pipeline import pushed
+from pipeline.runs import Result
+
+if TYPE_CHECKING:
+    from components.evaluation.gate import Evaluation
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What one component did.
+
+    Attributes:
+      state: whether it ran or was answered from the cache.
+      outputs: its output artifacts, by name; from the cache the ones of the run before.
+    """
+
+    state: Literal["done", "cached"]
+    outputs: Mapping[str, Sequence[Any]]
+
+    def folder(self, name: str) -> Path:
+        """Where its one artifact of this name is."""
+        return Path(self.outputs[name][0].uri)
+
+
+def take_examples(result: Result, outcome: Outcome) -> None:
+    """Counts, and the files that were set aside."""
+    counts, set_aside = integrity.read(outcome.folder("examples"))
+    result.counts = dataclasses.asdict(counts)
+    result.set_aside = [dataclasses.asdict(entry) for entry in set_aside]
+
+
+def take_training(result: Result, outcome: Outcome) -> None:
+    """Whether the training went on from a checkpoint."""
+    if outcome.state == "cached":
+        return
+    summary = json.loads((outcome.folder("model_run") / "training.json").read_text())
+    result.resumed_from_step = summary["resumed_from_step"] or None
+
+
+def take_evaluation(result: Result, evaluation: Evaluation) -> None:
+    """Metrics, and the rules of the gate."""
+    result.metrics = evaluation.metrics
+    result.baseline = evaluation.baseline
+    result.gate = [
+        {**dataclasses.asdict(rule), "sentence": rule.sentence()} for rule in evaluation.rules
+    ]
+
+
+def conclude(result: Result, evaluation: Evaluation, pusher: Outcome, serving: Path) -> None:
+    """The verdict of a run whose components all ended well.
+
+    A refused model stays refused when the next run finds everything in the cache.
+
+    Args:
+      result: gets verdict, versions and exit code.
+      evaluation: what the Evaluator found.
+      pusher: what the Pusher did.
+      serving: folder of the versions.
+    """
+    artifact = pusher.outputs["pushed_model"][0]
+    is_pushed = artifact.get_int_custom_property("pushed") == 1
+    if not evaluation.blessed:
+        short = [rule.sentence() for rule in evaluation.rules if not rule.passed]
+        reason = "; ".join(short) or "TFMA found no metric that the gate could judge"
+        result.verdict, result.exit_code = "refused", 3
+        result.error = f"The model was not pushed: {reason}."
+    elif not is_pushed:
+        result.verdict, result.exit_code = "refused", 3
+        result.error = "The model passed the gate, but the Pusher did not push it; see the log."
+    elif pusher.state == "cached":
+        result.verdict = "unchanged"
+    else:
+        result.verdict = "pushed"
+        path = Path(artifact.get_string_custom_property("pushed_destination"))
+        result.pushed = {"path": str(path), "version": path.name}
+    result.status = result.verdict
+    newest = pushed.newest(serving)
+    result.serving = {"path": str(newest), "version": newest.name} if newest else None

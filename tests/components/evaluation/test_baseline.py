@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx.types import standard_artifacts
+
+from components.evaluation.baseline import BaselineStrategy
+from components.records import Layout
+
+CELLS = Layout(1, "uint8", ("background", "cell"))
+
+
+@pytest.fixture
+def resolve(tmp_path: Path):
+    models: dict[int, Any] = {}
+    blessings: list[Any] = []
+
+    def model(number: int, blessed: bool, layout: Layout = CELLS) -> None:
+        made = standard_artifacts.Model()
+        made.id, made.uri = number, str(tmp_path / str(number))
+        extra = tmp_path / str(number) / "Format-Serving" / "assets.extra"
+        extra.mkdir(parents=True)
+        (extra / "overtile.json").write_text(json.dumps({"layout": layout.to_json()}))
+        models[number] = made
+        blessing = standard_artifacts.ModelBlessing()
+        blessing.set_int_custom_property("current_model_id", number)
+        blessing.set_int_custom_property("blessed", int(blessed))
+        blessings.append(blessing)
+
+    def baseline_of(number: int) -> list[int]:
+        found = BaselineStrategy().resolve_artifacts(
+            None,
+            {
+                "candidate": [models[number]],
+                "model": list(models.values()),
+                "model_blessing": blessings,
+            },
+        )
+        assert found is not None
+        return [made.id for made in found["model"]]
+
+    baseline_of.model = model  # type: ignore[attr-defined]
+    return baseline_of
+
+
+def test_the_latest_blessed_model_before_the_candidate(resolve) -> None:
+    resolve.model(1, blessed=True)
+    resolve.model(2, blessed=True)
+    resolve.model(3, blessed=False)
+    resolve.model(4, blessed=False)
+    assert resolve(4) == [2]
+
+
+def test_a_repeated_run_resolves_what_its_first_run_did(resolve) -> None:
+    resolve.model(1, blessed=True)
+    resolve.model(2, blessed=True)  # blessed by the first run
+    assert resolve(2) == [1]
+    assert resolve(1) == []
+
+
+def test_a_model_of_other_classes_is_no_baseline(resolve) -> None:
+    resolve.model(1, blessed=True)
+    resolve.model(2, blessed=True, layout=Layout(1, "uint8", ("background", "cell", "border")))
+    resolve.model(3, blessed=True)
+    assert resolve(3) == [1]

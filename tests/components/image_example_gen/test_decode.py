@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from components.errors import BadFileError
+from components.image_example_gen.decode import decode_image, decode_mask, page_count
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (21, 34), np.uint8)
+RGB = RNG.integers(0, 256, (21, 34, 3), np.uint8)
+RGBA = RNG.integers(0, 256, (21, 34, 4), np.uint8)
+GREY16 = RNG.integers(0, 2**16, (21, 34), np.uint16)
+RGB16 = RNG.integers(0, 2**16, (21, 34, 3), np.uint16)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """A PNG written by hand from the specification, so that no library checks itself."""
+    height, width = pixels.shape[:2]
+    colour_type = {2: 0, 3: {3: 2, 4: 6}.get(pixels.shape[-1])}[pixels.ndim]
+    rows = pixels.astype(pixels.dtype.newbyteorder(">")).reshape(height, -1)
+    scanlines = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, colour_type, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(scanlines)), (b"IEND", b""))
+    )
+
+
+@pytest.mark.parametrize("pixels", [GREY, RGB, RGBA, GREY16, RGB16])
+def test_png(tmp_path: Path, pixels: np.ndarray):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(pixels))
+    image = decode_image(path)
+    assert image.dtype == pixels.dtype
+    assert image.ndim == 3
+    np.testing.assert_array_equal(image, pixels.reshape(image.shape))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+@pytest.mark.parametrize("pixels", [GREY, RGB, RGBA, GREY16, RGB16])
+def test_tiff(tmp_path: Path, pixels: np.ndarray, compression: str | None):
+    path = tmp_path / "a.tif"
+    photometric = "rgb" if pixels.ndim == 3 else "minisblack"
+    tifffile.imwrite(path, pixels, photometric=photometric, compression=compression)
+    image = decode_image(path)
+    assert image.dtype == pixels.dtype
+    np.testing.assert_array_equal(image, pixels.reshape(image.shape))
+
+
+def test_tiff_with_separate_planes(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    planes = np.ascontiguousarray(np.moveaxis(RGB, -1, 0))
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate")
+    np.testing.assert_array_equal(decode_image(path), RGB)
+
+
+def test_tiff_where_zero_is_white(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, GREY, photometric="miniswhite")
+    np.testing.assert_array_equal(decode_image(path)[..., 0], 255 - GREY)
+
+
+@pytest.mark.parametrize("pixels", [GREY, RGB])
+def test_bmp(tmp_path: Path, pixels: np.ndarray):
+    path = tmp_path / "a.bmp"
+    Image.fromarray(pixels).save(path)
+    image = decode_image(path)
+    np.testing.assert_array_equal(image, pixels.reshape(image.shape))
+
+
+def test_gif_of_greys(tmp_path: Path):
+    path = tmp_path / "a.gif"
+    Image.fromarray(GREY).save(path)
+    np.testing.assert_array_equal(decode_image(path)[..., 0], GREY)
+    np.testing.assert_array_equal(decode_mask(path), GREY)
+
+
+def test_gif_of_two_greys_holds_greys_not_their_places(tmp_path: Path):
+    # A GIF has no grey type: its 0 and 255 are entries 0 and 1 of a palette.
+    mask = (GREY > 99).astype(np.uint8)
+    picture = Image.fromarray(mask, mode="P")
+    picture.putpalette([0, 0, 0, 255, 255, 255])
+    picture.save(tmp_path / "a.gif")
+    np.testing.assert_array_equal(decode_mask(tmp_path / "a.gif"), mask * 255)
+
+
+def test_palette_png(tmp_path: Path):
+    indices = (GREY % 3).astype(np.uint8)
+    palette = np.array([[0, 0, 0], [200, 10, 20], [30, 40, 250]], np.uint8)
+    picture = Image.fromarray(indices, mode="P")
+    picture.putpalette(palette.ravel().tolist())
+    picture.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(decode_mask(tmp_path / "a.png"), indices)
+    np.testing.assert_array_equal(decode_image(tmp_path / "a.png"), palette[indices])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_jpeg_is_what_serving_decodes(
+    tmp_path: Path, mode: str, progressive: bool, subsampling: int
+):
+    import tensorflow as tf
+
+    path = tmp_path / "a.jpg"
+    smooth = (np.add.outer(np.arange(67), np.arange(53))[..., None] + [0, 40, 90]).astype(np.uint8)
+    Image.fromarray(smooth).convert(mode).save(
+        path, quality=70, progressive=progressive, subsampling=subsampling
+    )
+    served = tf.io.decode_jpeg(path.read_bytes(), dct_method="INTEGER_ACCURATE").numpy()
+    np.testing.assert_array_equal(decode_image(path), served)
+
+
+def test_real_jpegs_are_what_serving_decodes(shared_data: Path):
+    import tensorflow as tf
+
+    paths = [*(shared_data / "voc/JPEGImages").iterdir()]
+    paths += sorted((shared_data / "coco/train2017").iterdir())[:5]
+    assert len(paths) == 8
+    for path in paths:
+        served = tf.io.decode_jpeg(path.read_bytes(), dct_method="INTEGER_ACCURATE").numpy()
+        np.testing.assert_array_equal(decode_image(path), served)
+
+
+def encoded(kind: str) -> bytes:
+    buffer = BytesIO()
+    if kind == "TIFF":
+        tifffile.imwrite(buffer, RGB, compression="zlib", photometric="rgb")
+    else:
+        Image.fromarray(RGB if kind != "GIF" else GREY).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
+def test_truncated_files_are_refused(
+    tmp_path: Path, kind: str, share: float, capfd: pytest.CaptureFixture[str]
+):
+    data = encoded(kind)
+    path = tmp_path / "a.png"
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(BadFileError, match=f"^(truncated|corrupt) {kind}: "):
+        decode_image(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_png_without_its_end_is_truncated(tmp_path: Path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(GREY)[:-12])
+    with pytest.raises(BadFileError, match=r"^truncated PNG: "):
+        decode_image(path)
+
+
+def test_a_png_with_a_wrong_byte_is_corrupt(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    data = bytearray(png(GREY))
+    data[len(data) // 2] ^= 255
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    with pytest.raises(BadFileError, match=r"^(truncated|corrupt) PNG: "):
+        decode_image(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty file"),
+        (b"hello, I am a note\n", "not an image: it begins with text"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image: it begins with text"),
+        (bytes(100), "not an image: it begins with zeros"),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "WebP is not supported; save it as PNG"),
+        (b"\x93NUMPY\x01\0", "NumPy is not supported; save it as PNG or TIFF"),
+        (b"\x01\x02\x03\x04\xff\xfe", "not an image: its first bytes are of no known format"),
+    ],
+)
+def test_files_that_are_no_images(tmp_path: Path, content: bytes, reason: str):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(BadFileError) as caught:
+        decode_image(path)
+    assert str(caught.value) == reason
+
+
+def test_a_file_that_claims_a_huge_size_is_refused(tmp_path: Path):
+    # 100000 x 100000 pixels in a few bytes: 10^10 is past the limit of 2^28.
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    path = tmp_path / "bomb.png"
+    chunks = ((b"IHDR", header), (b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b))
+            for k, b in chunks
+        )
+    )
+    with pytest.raises(BadFileError, match="claims 100000x100000 pixels"):
+        decode_image(path)
+
+
+def test_masks_that_hold_colours_are_refused(tmp_path: Path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(RGB))
+    with pytest.raises(BadFileError, match="the mask holds colours"):
+        decode_mask(path)
+
+
+def test_grey_saved_as_rgb_is_a_mask(tmp_path: Path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(np.repeat(GREY[..., None], 3, axis=2)))
+    np.testing.assert_array_equal(decode_mask(path), GREY)
+
+
+def test_pages_of_a_tiff(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    pages = RNG.integers(0, 2**16, (3, 9, 8), np.uint16)
+    tifffile.imwrite(path, pages, photometric="minisblack")
+    assert page_count(path) == 3
+    np.testing.assert_array_equal(decode_image(path, 2)[..., 0], pages[2])
+    with pytest.raises(BadFileError, match=r"a TIFF of 3 pages; data\.format: stack"):
+        decode_image(path)

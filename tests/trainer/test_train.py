@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from components.records import Layout
+from trainer import train
+from trainer.config import AugmentConfig, ModelConfig, TrainConfig
+from trainer.statistics import Statistics
+
+
+def settings(layout: Layout, **changes: Any) -> train.Settings:
+    plan = {
+        "steps": 12,
+        "steps_per_epoch": 4,
+        "batch_size": 4,
+        "precision": "float32",
+        "learning_rate": 0.01,
+        **changes,
+    }
+    return train.Settings(
+        layout,
+        ModelConfig(options={"width": 4, "depth": 2}),
+        TrainConfig(**plan),
+        AugmentConfig(elastic=True, elastic_sigma=2),
+    )
+
+
+@pytest.fixture
+def run(record_files: dict[str, str], layout: Layout, statistics: Statistics, tmp_path: Path):
+    def start(folder: str, **changes: Any) -> train.Trained:
+        return train.train(
+            settings(layout, **changes),
+            statistics,
+            [record_files["train"]],
+            [record_files["eval"]],
+            tmp_path / folder,
+        )
+
+    return start
+
+
+def test_it_learns(run) -> None:
+    trained = run("one", steps=60, steps_per_epoch=20)
+    # The disc is far brighter than its ground: a threshold alone would do.
+    assert trained.summary["best_mean_iou"] > 0.9
+    assert [entry["epoch"] for entry in trained.summary["history"]] == [1, 2, 3]
+
+
+def test_a_killed_training_goes_on_to_the_same_model(
+    run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = run("whole")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(self: Any, batch: int, logs: Any = None) -> None:
+        if int(self.model.optimizer.iterations.numpy()) == 10:
+            raise Killed  # in the third epoch, after the checkpoint of the second
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Progress, "on_train_batch_end", kill)
+        with pytest.raises(Killed):
+            run("killed")
+    with caplog.at_level(logging.INFO, "overtile.progress"):
+        resumed = run("killed")
+    assert resumed.summary["resumed_from_step"] == 8
+    notes = [getattr(record, "note", None) for record in caplog.records]
+    assert "Training goes on from step 8 of 12." in notes
+    assert [entry["epoch"] for entry in resumed.summary["history"]] == [1, 2, 3]
+    for expected, given in zip(whole.model.get_weights(), resumed.model.get_weights()):
+        assert np.allclose(expected, given, atol=1e-5)
+    assert resumed.summary["best_mean_iou"] == pytest.approx(whole.summary["best_mean_iou"])
+
+
+def test_a_finished_training_is_not_trained_further(run) -> None:
+    first = run("same")
+    again = run("same")
+    assert again.summary["resumed_from_step"] == 12
+    assert again.summary["history"] == first.summary["history"]
+
+
+def test_early_stopping_keeps_the_best_epoch(run) -> None:
+    # A rate of nothing changes only the batch statistics, once they have settled.
+    trained = run("early", steps=400, schedule="constant", learning_rate=1e-12, early_stopping=2)
+    history = trained.summary["history"]
+    best = max(history, key=lambda entry: entry["val_mean_iou"])["epoch"]
+    assert history[-1]["epoch"] == best + 2
+    assert trained.summary["best_step"] == best * 4
+    assert trained.summary["steps"] < 400
+
+
+def test_a_step_on_two_replicas_is_the_step_on_one() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.trainer.two_replicas"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    ).stdout
+    found = json.loads(told.splitlines()[-1])
+    assert found["replicas"] == 2
+    # Sums in another order differ by rounding; dividing by each replica's own pixels, by 0.1.
+    assert found["weights"] < 1e-6
+    # The fused kernel of a single device keeps the variance of n pixels as n / (n - 1) times what
+    # it is; at the bottom of this network n is 3 * 8 * 8 in the smaller batch.
+    assert found["statistics"] < 0.02
+
+
+def test_hyperparameters_replace_what_the_configuration_says(layout: Layout) -> None:
+    changed = settings(layout).replaced(
+        {"train.learning_rate": 0.5, "model.width": 8, "tuner/epochs": 3}
+    )
+    assert changed.train.learning_rate == 0.5
+    assert changed.model.options == {"width": 8, "depth": 2}
+    assert changed.train.steps == 12
+
+
+def test_settings_survive_json(layout: Layout) -> None:
+    before = settings(layout)
+    after = train.Settings.from_json(json.loads(json.dumps(before.to_json())))
+    assert dataclasses.asdict(after.layout) == dataclasses.asdict(before.layout)
+    assert after == before
+
+
+def test_mixed_precision_keeps_weights_and_logits_in_float32(
+    layout: Layout, statistics: Statistics
+) -> None:
+    from trainer import strategy
+
+    with strategy.policy("mixed_bfloat16"):
+        model = train.compiled(settings(layout), statistics)
+    assert keras.mixed_precision.global_policy().name == "float32"
+    assert {keras.backend.dtype(weight) for weight in model.weights} == {"float32"}
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert convolutions[0].compute_dtype == "bfloat16"
+    assert model.output.dtype == "float32"
+
+
+def test_precision_follows_the_processors_flags(tmp_path: Path) -> None:
+    from trainer import strategy
+
+    for flags, expected in (("fpu avx2", False), ("fpu avx512_bf16", True), ("amx_bf16", True)):
+        file = tmp_path / "cpuinfo"
+        file.write_text(f"flags : {flags}\n")
+        assert strategy.cpu_computes_bfloat16(file) == expected
+    assert not strategy.cpu_computes_bfloat16(tmp_path / "none")
