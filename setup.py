@@ -1,4 +1,4 @@
-"""Lets Beam's and TFX's remote workers install Overtile (`--setup_file`); pyproject.toml says what."""
+"""For Beam's and TFX's remote workers (`--setup_file`); pyproject.toml says what is installed."""
 
 from setuptools import setup
 

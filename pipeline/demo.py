@@ -15,6 +15,7 @@ import numpy as np
 IMAGES = 28
 SIDE = 128
 BACKGROUND, CELL, BORDER, IGNORE = 0, 1, 2, 255
+_APART = 22.0
 _SEED = 1505  # the month of the U-Net paper, arXiv 1505.04597
 
 CONFIGURATION = """\
@@ -113,8 +114,12 @@ def _cells(random: np.random.Generator) -> np.ndarray:
     columns += _noise(random, 10, 4.0)
     nearest = np.full((SIDE, SIDE), np.inf, np.float32)
     labels = np.zeros((SIDE, SIDE), np.int32)
-    for _ in range(random.integers(9, 13)):
-        y, x = random.uniform(0, SIDE, 2)
+    centres: list[np.ndarray] = []
+    for _ in range(random.integers(14, 18)):
+        y, x = centre = random.uniform(0, SIDE, 2)
+        if any(np.hypot(*(centre - other)) < _APART for other in centres):
+            continue  # one on top of the other would leave slivers that are all border
+        centres.append(centre)
         long, wide = random.uniform(17, 25), random.uniform(13, 19)
         angle = random.uniform(0, np.pi)
         along = (columns - x) * np.cos(angle) + (rows - y) * np.sin(angle)

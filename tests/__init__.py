@@ -1,0 +1,1 @@
+"""Mirrors the packages; `e2e` runs whole pipelines."""

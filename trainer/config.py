@@ -21,7 +21,8 @@ class ModelConfig(BaseModel, extra="forbid", frozen=True):
 
     name: str = Field("unet", description="an architecture of the registry: unet, fcn8s")
     options: dict[str, Any] = Field(
-        default_factory=dict, description="what this architecture lets you choose; see docs/models.md"
+        default_factory=dict,
+        description="what this architecture lets you choose; see docs/models.md",
     )
 
     @model_validator(mode="after")
@@ -109,7 +110,7 @@ class TuneConfig(BaseModel, extra="forbid", frozen=True):
     )
     steps: PositiveInt = Field(300, description="training steps a trial (Hyperband: at most)")
     space: dict[str, Range | list[Any]] = Field(
-        default_factory=lambda: {"train.learning_rate": Range(min=1e-4, max=1e-2, scale="log")},
+        {"train.learning_rate": Range(min=1e-4, max=1e-2, scale="log")},
         description="what to search: `train.KEY` or `model.KEY` (an option of the model), each "
         "with a range or a list of choices",
     )

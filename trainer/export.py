@@ -93,9 +93,7 @@ class Exported(tf.Module):
         rest = tf.shape(tiles)[4:]  # [tiles, N, core, core, ...]
         tiles = tf.reshape(tiles, tf.concat([grid, [n, core, core], rest], 0))
         places = tf.concat([[2, 0, 3, 1, 4], tf.range(5, tf.rank(tiles))], 0)
-        whole = tf.reshape(
-            tf.transpose(tiles, places), tf.concat([[n], grid * core, rest], 0)
-        )
+        whole = tf.reshape(tf.transpose(tiles, places), tf.concat([[n], grid * core, rest], 0))
         return whole[:, : size[0], : size[1]]
 
     def segment(self, images: tf.Tensor, finish: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
@@ -130,9 +128,7 @@ class Exported(tf.Module):
             image = model_input.decode(encoded, self._layout)
             return self.segment(image[None], tf.nn.softmax)[0]
 
-        result = tf.map_fn(
-            one, image_bytes, parallel_iterations=1, fn_output_signature=tf.float32
-        )
+        result = tf.map_fn(one, image_bytes, parallel_iterations=1, fn_output_signature=tf.float32)
         return {"probabilities": result}
 
     def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -33,11 +33,13 @@ def decode(image_bytes: tf.Tensor, layout: Layout) -> tf.Tensor:
         image = tf.cond(
             tf.io.is_jpeg(image_bytes),
             # TensorFlow's default is a faster transform whose pixels differ from libjpeg's.
-            lambda: tf.io.decode_jpeg(
-                image_bytes, channels=layout.channels, dct_method="INTEGER_ACCURATE"
-            )
-            if layout.channels != 4
-            else tf.io.decode_png(image_bytes, channels=4),
+            lambda: (
+                tf.io.decode_jpeg(
+                    image_bytes, channels=layout.channels, dct_method="INTEGER_ACCURATE"
+                )
+                if layout.channels != 4
+                else tf.io.decode_png(image_bytes, channels=4)
+            ),
             lambda: tf.io.decode_png(image_bytes, channels=layout.channels),
         )
     image.set_shape([None, None, layout.channels])
@@ -70,9 +72,7 @@ def mirror(images: tf.Tensor, before: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return images
 
 
-def frame(
-    image: tf.Tensor, mask: tf.Tensor, geometry: Geometry
-) -> tuple[tf.Tensor, tf.Tensor]:
+def frame(image: tf.Tensor, mask: tf.Tensor, geometry: Geometry) -> tuple[tf.Tensor, tf.Tensor]:
     """Gives a tile the surroundings that a model needs to answer for all of it.
 
     Args:
@@ -87,9 +87,7 @@ def frame(
     size = tf.shape(mask)
     output = output_size(size, geometry)
     extra = output - size
-    image = mirror(
-        image[None], tf.fill([2], -geometry.margin), output + 2 * geometry.margin
-    )[0]
+    image = mirror(image[None], tf.fill([2], -geometry.margin), output + 2 * geometry.margin)[0]
     mask = tf.pad(mask, [[0, extra[0]], [0, extra[1]]], constant_values=IGNORE)
     return image, mask
 

@@ -30,7 +30,7 @@ def learning_rate(train: TrainConfig) -> Any:
 
 
 def optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
-    """Adam, or the U-Net paper's SGD with high momentum (section 3: one large tile a step, 0.99)."""
+    """Adam, or the U-Net paper's SGD with high momentum (section 3)."""
     if train.optimizer == "sgd":
         return keras.optimizers.SGD(learning_rate(train), momentum=train.momentum)
     return keras.optimizers.Adam(learning_rate(train))

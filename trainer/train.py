@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from components.errors import InputError
 from components.records import Layout, parse
-from trainer import export, input as model_input, schedules
+from trainer import export, schedules
+from trainer import input as model_input
 from trainer import strategy as devices
 from trainer.callbacks import Checkpoints, Progress
 from trainer.config import AugmentConfig, ModelConfig, TrainConfig
@@ -88,7 +89,9 @@ def run_fn(fn_args: Any) -> None:
     execution) and `description` (what the export says of itself).
     """
     custom = fn_args.custom_config
-    settings = Settings.from_json(custom).replaced((fn_args.hyperparameters or {}).get("values", {}))
+    settings = Settings.from_json(custom).replaced(
+        (fn_args.hyperparameters or {}).get("values", {})
+    )
     statistics = read(fn_args.transform_output)
     # The Trainer gets a new directory each time it is started. This one is the same for the same
     # inputs, so that a killed training is found again.

@@ -37,9 +37,7 @@ def tuner_fn(fn_args: Any) -> Any:
     tune = TuneConfig(**custom["tune"])
     statistics = read(fn_args.transform_graph_path)
     # TFX gives a temporary directory; this one is found again after a kill.
-    key = train.key(
-        settings, tune.model_dump(mode="json"), fn_args.train_files, fn_args.eval_files
-    )
+    key = train.key(settings, tune.model_dump(mode="json"), fn_args.train_files, fn_args.eval_files)
     tuner = search(settings, tune, statistics, fn_args.train_files, Path(custom["trials"]), key)
     return TunerFnResult(
         tuner=tuner,
@@ -62,7 +60,8 @@ def search(
       tune: algorithm, number of trials, space.
       statistics: of the train split.
       train_files: patterns of its TFRecord files.
-      directory, name: where the trials are kept.
+      directory: where searches are kept.
+      name: of this search's folder there.
     """
     hypermodel = _HyperModel(settings, tune, statistics, train_files)
     common: dict[str, Any] = {

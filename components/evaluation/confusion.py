@@ -63,8 +63,8 @@ def confusion(mask: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndar
 
 
 def _ratio(part: np.ndarray | float, whole: np.ndarray | float) -> np.ndarray:
-    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    return np.divide(parts, wholes, out=np.full(parts.shape, np.nan), where=wholes > 0)
 
 
 def _mean(values: np.ndarray) -> float:

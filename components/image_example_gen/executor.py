@@ -84,8 +84,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         ]
         set_aside = [*listing.lone_images, *unreadable, *twins]
         images = len(listing.samples) + len(listing.lone_images)
-        integrity.refuse_too_many([*set_aside, *listing.lone_masks], images, ingest.bad_input_limit)
 
+        # Even past the limit all images are read, so that people see all that is wrong at once.
         reports = self._run(data, ingest, span, plan.placed, examples)
         set_aside += [entry for report in reports for entry in report.set_aside]
         bad = sorted([*set_aside, *listing.lone_masks], key=lambda entry: entry.file)

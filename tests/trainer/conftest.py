@@ -47,4 +47,3 @@ def record_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def layout() -> Layout:
     return LAYOUT
-

@@ -102,7 +102,7 @@ def _backbone(options: FCN8sOptions) -> Any:
             mobilenet.load_weights(str(file))
         except (ValueError, OSError) as error:
             raise InputError(
-                f"model.options.weights: {options.weights} does not hold the weights of a MobileNet "
+                f"model.options.weights: {options.weights} does not hold weights of a MobileNet "
                 f"of alpha {options.alpha} without its top: {error}"
             ) from error
     features = [mobilenet.get_layer(name).output for name in _FEATURES.values()]

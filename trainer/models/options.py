@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt
 
 
 class UNetOptions(BaseModel, extra="forbid", frozen=True):
@@ -32,7 +32,7 @@ class UNetOptions(BaseModel, extra="forbid", frozen=True):
 class FCN8sOptions(BaseModel, extra="forbid", frozen=True):
     """Options of FCN-8s on MobileNet."""
 
-    alpha: Literal[0.25, 0.5, 0.75, 1.0] = Field(1.0, description="MobileNet's width multiplier")
+    alpha: float = Field(1.0, gt=0, le=1, description="MobileNet's width multiplier")
     weights: str = Field(
         "random",
         description="of the backbone: random, imagenet (Keras downloads them), or a .h5 file",

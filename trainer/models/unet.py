@@ -95,5 +95,3 @@ def _skip_crop(options: UNetOptions, level: int) -> int:
 
 def _crop(x: Any, pixels: int) -> Any:
     return layers.Cropping2D(pixels)(x) if pixels else x
-
-

@@ -136,7 +136,10 @@ def test_a_worse_model_than_the_baseline_is_not_blessed(
     )
     assert equal.blessed  # no worse
     allowed = run_evaluator(
-        tmp_path / "allowed", EvaluateConfig(min_mean_iou=0.1, max_drop=0.5), models[150], models[100]
+        tmp_path / "allowed",
+        EvaluateConfig(min_mean_iou=0.1, max_drop=0.5),
+        models[150],
+        models[100],
     )
     assert allowed.blessed
 

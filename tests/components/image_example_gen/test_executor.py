@@ -83,29 +83,17 @@ def test_the_same_data_gives_the_same_bytes(mixed: Ingested, bad_folder: Path, t
     assert digests(again.folder) == digests(mixed.folder)
 
 
-def test_too_many_bad_files_stop_the_run_with_the_list(bad_folder: Path, tmp_path: Path):
-    with pytest.raises(InputError, match=r"^3 bad files among 16 images, where") as caught:
-        # The three that show before any image is decoded are past the limit already.
-        lone = data_of(bad_folder, split=LISTS)
-        (bad_folder / "masks/no_image_2.png").write_bytes(b"")
-        try:
-            ingest(lone, IngestConfig(tile=32), tmp_path / "7")
-        finally:
-            (bad_folder / "masks/no_image_2.png").unlink()
-    named = {entry.file for entry in caught.value.set_aside}
-    assert named == {"images/no_mask.png", "masks/no_image.png", "masks/no_image_2.png"}
-    lines = (tmp_path / "7.set_aside.jsonl").read_text().splitlines()
-    assert {json.loads(line)["file"] for line in lines} == named
-
-
-def test_bad_files_that_only_decoding_shows_stop_the_run(bad_folder: Path, tmp_path: Path):
-    with pytest.raises(InputError, match=r"^7 bad files among 16 images") as caught:
-        ingest(
-            data_of(bad_folder, split=LISTS),
-            IngestConfig(tile=32, bad_input_limit=0.2),
-            tmp_path / "7",
-        )
-    assert len(caught.value.set_aside) == 7
+def test_too_many_bad_files_stop_the_run_with_the_whole_list(
+    mixed: Ingested, bad_folder: Path, tmp_path: Path
+):
+    with pytest.raises(InputError, match=r"^7 bad files among 16 images, where") as caught:
+        ingest(data_of(bad_folder, split=LISTS), IngestConfig(tile=32), tmp_path / "9")
+    named = {entry.file: entry.reason for entry in caught.value.set_aside}
+    assert named == mixed.set_aside
+    lines = (tmp_path / "9.set_aside.jsonl").read_text().splitlines()
+    assert {json.loads(line)["file"] for line in lines} == set(named)
+    # Nothing says of these records that they are whole.
+    assert not (tmp_path / "9" / "counts.json").exists()
 
 
 def test_one_bad_file_is_always_allowed(tmp_path: Path):

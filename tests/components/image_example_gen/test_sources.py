@@ -38,6 +38,10 @@ def test_mask_suffix(tmp_path: Path):
     assert [(entry.file, entry.reason) for entry in listing.lone_images] == [
         ("images/f2.png", "image without mask: there is no masks/f2_seg.*")
     ]
+    assert [(entry.file, entry.reason) for entry in listing.lone_masks] == [
+        ("masks/f2.png", "its name does not end in _seg")
+    ]
+    assert len(paired.files(data)) == 4
 
 
 def test_images_and_masks_in_one_folder(tmp_path: Path):
