@@ -14,6 +14,7 @@ from rich.text import Text
 from pipeline.progress import format_seconds
 
 if TYPE_CHECKING:
+    from pipeline.doctor import Check
     from pipeline.runs import Result
 
 _STYLES = {
@@ -26,6 +27,7 @@ _STYLES = {
     "stopped": "yellow",
 }
 _MOST_SET_ASIDE = 50
+_CHECK_WIDTH = len("import tensorflow_addons")
 
 
 def show_run(console: Console, result: Result) -> None:
@@ -153,3 +155,20 @@ def _short(path: str) -> str:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:
         return path
+
+
+def show_check(console: Console, check: Check) -> None:
+    """One line of the doctor's, and below it what to do."""
+    style, mark = {"ok": ("green", "✓"), "warning": ("yellow", "!"), "wrong": ("bold red", "✗")}[
+        check.state
+    ]
+    if console.options.ascii_only:
+        mark = {"✓": "+", "✗": "x"}.get(mark, mark)
+    line = Table.grid(padding=(0, 1))
+    line.add_column(width=1)
+    line.add_column(width=_CHECK_WIDTH)
+    line.add_column(overflow="fold")
+    line.add_row(Text(mark, style=style), check.name, Text(check.found))
+    if check.advice:
+        line.add_row("", "", Text(check.advice, style=style))
+    console.print(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 
 from tfx.components.example_gen import utils
 from tfx.dsl.components.base import base_driver
@@ -57,6 +58,7 @@ def fingerprint(data: DataConfig) -> str:
     sha256 = hashlib.sha256()
     for path in sources.of(data).files(data):
         status = path.stat()
-        line = f"{path.relative_to(root).as_posix()}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        # Not `relative_to`: data.images may lead out of the folder.
+        line = f"{os.path.relpath(path, root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
         sha256.update(line.encode())
     return sha256.hexdigest()

@@ -139,10 +139,10 @@ def test_few_images_are_split_by_order(tmp_path: Path):
 
 
 def test_frames_are_split_by_blocks(tmp_path: Path):
-    # A scene that drifts: neighbours share most of their pixels.
-    scene = np.kron(RNG.integers(0, 256, (8, 60), np.uint8), np.ones((8, 8), np.uint8))
+    # A scene of blocks 32 pixels wide that drifts by 4 pixels a frame.
+    scene = np.kron(RNG.integers(0, 256, (8, 8), np.uint8), np.ones((8, 32), np.uint8))
     for number in range(30):
-        save(tmp_path / f"images/{number}.png", scene[:, 8 * number : 8 * number + 128])
+        save(tmp_path / f"images/{number}.png", scene[:, 4 * number : 4 * number + 128])
         save(tmp_path / f"masks/{number}.png", np.eye(64, 128, dtype=np.uint8) * 255)
     findings = planning.inspect(tmp_path)
     # 30 frames, the last 6 evaluate.

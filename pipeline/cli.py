@@ -1,0 +1,393 @@
+"""The `overtile` command. Imports nothing heavy until a subcommand needs it.
+
+Exit codes: 0 done; 1 failed; 2 bad usage, configuration or input; 3 the model was not good enough
+to be pushed; 130 stopped by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from components.errors import InputError, SetAside
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.config import PipelineConfig
+    from pipeline.runs import Result
+
+app = typer.Typer(
+    help="From labelled images to a served segmentation model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help takes half the time, and reads as well
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DEFAULT_CONFIG = Path("overtile.yaml")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("-c", "--config", help="[default: overtile.yaml]")
+]
+SetOption = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="In place of the file's: train.steps=100."),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object, for machines, and nothing else.")
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", help="A model's folder. [default: the newest pushed version]"),
+]
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="overtile")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where it is made.")] = Path("demo"),
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Run the whole pipeline on a small data set made for it."""
+    with _errors(as_json, debug):
+        from pipeline import config as configuration
+        from pipeline import demo as synthetic
+
+        file = synthetic.write(folder)
+        config = configuration.load(file)
+        result = _run(config, file, as_json, debug)
+        values: dict[str, Any] = result.to_json()
+        if result.serving:
+            images = sorted((folder / "data" / "images").iterdir())[-1:]
+            told = _predict(config, None, images, folder / "prediction", show=False)
+            values["prediction"] = told["predictions"][0]
+        text = json.dumps(values, indent=2)
+        (folder / "result.json").write_text(text + "\n")
+        if as_json:
+            print(text)
+        else:
+            from pipeline import summary
+
+            console = _console()
+            summary.show_run(console, result)
+            if "prediction" in values:
+                console.print(f"See {values['prediction']['overlay']}", highlight=False)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(help="A folder of images and masks.")],
+    target: Annotated[
+        Path, typer.Option("-o", "--output", help="The configuration to write.")
+    ] = DEFAULT_CONFIG,
+    force: Annotated[bool, typer.Option("--force", help="Replace one that is there.")] = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Look at a data set and write a first overtile.yaml."""
+    with _errors(as_json, debug):
+        from pipeline import planning
+
+        if target.exists() and not force:  # before the data is looked at, which takes a while
+            raise InputError(f"{target} exists already; --force replaces it, -o names another.")
+        findings = planning.inspect(data)
+        planning.write_config(findings, target, overwrite=force)
+        if as_json:
+            print(json.dumps({**findings.to_json(), "config": str(target)}, indent=2))
+            return
+        console = _console()
+        console.print(planning.render(findings))
+        option = "" if target == DEFAULT_CONFIG else f" -c {target}"
+        console.print(
+            f"\nWrote {target}: look at the classes, then `overtile run{option}`.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    settings: SetOption = [],  # noqa: B006 - typer copies it
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A data set; without -c, everything else is by default."),
+    ] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Train a model, and push it if it is good enough."""
+    with _errors(as_json, debug):
+        loaded, file = _load(config, settings, data)
+        result = _run(loaded, file, as_json, debug)
+        if as_json:
+            print(json.dumps(result.to_json(), indent=2))
+        else:
+            from pipeline import summary
+
+            summary.show_run(_console(), result)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="Folder of masks and overlays.")],
+    config: ConfigOption = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write masks and overlays of images, from a pushed model."""
+    with _errors(as_json, debug):
+        loaded = _load_for_model(config, model)
+        told = _predict(loaded, model, images, out, show=True)
+        if as_json:
+            print(json.dumps(told, indent=2))
+        else:
+            from pipeline import summary
+
+            console = _console()
+            summary.show_set_aside(console, told["set_aside"])
+            done = len(told["predictions"])
+            console.print(
+                f"{done} of {done + len(told['set_aside'])} images: "
+                f"<name>_mask.png (class ids) and <name>_overlay.png in {out}",
+                highlight=False,
+                soft_wrap=True,
+            )
+    raise typer.Exit(2 if told["set_aside"] else 0)
+
+
+@app.command()
+def evaluate(
+    config: ConfigOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Labelled images. [default: the configuration's eval split]"),
+    ] = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Measure a pushed model on labelled images."""
+    with _errors(as_json, debug):
+        loaded = _load_for_model(config, model)
+        if loaded is None and data is None:
+            raise InputError("There is no configuration: name one by -c, or labels by --data.")
+        with _quietly(loaded, "evaluate", show=True) as display:
+            display.begin("Load the model")
+            from components.image_example_gen.config import DataConfig, IngestConfig
+            from pipeline import evaluate as evaluation
+            from pipeline import pushed
+
+            loaded_model = pushed.load(model or pushed.find(_known(loaded).serving))
+            display.end("done")
+            display.begin("Evaluate")
+            section = loaded.data if loaded else DataConfig()
+            if data is not None:
+                section = section.model_copy(update={"path": data.absolute()})
+            ingest = loaded.ingest if loaded else IngestConfig()
+            found = evaluation.evaluate(loaded_model, section, ingest, whole=data is not None)
+            display.end("done")
+        if as_json:
+            print(json.dumps(found.to_json(), indent=2))
+        else:
+            from pipeline import summary
+
+            summary.show_evaluation(_console(), found.to_json())
+
+
+@app.command()
+def runs(
+    config: ConfigOption = None, as_json: JsonOption = False, debug: DebugOption = False
+) -> None:
+    """List the past runs."""
+    with _errors(as_json, debug):
+        from pipeline import runs as records
+
+        loaded, _ = _load(config, [], None)
+        past = records.past(loaded.workspace)
+        if as_json:
+            print(json.dumps({"runs": [result.to_json() for result in past]}, indent=2))
+        elif past:
+            from pipeline import summary
+
+            summary.show_past(_console(), past)
+        else:
+            _console().print(f"No run in {loaded.workspace} yet.", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(
+    config: ConfigOption = None, as_json: JsonOption = False, debug: DebugOption = False
+) -> None:
+    """Say what of this machine and installation is right and wrong."""
+    with _errors(as_json, debug):
+        import dataclasses
+
+        from pipeline import doctor as checks
+        from pipeline import summary
+
+        found = []
+        console = _console()
+        for check in checks.checks(config or DEFAULT_CONFIG, must_exist=config is not None):
+            found.append(check)
+            if not as_json:
+                summary.show_check(console, check)
+        wrong = [check for check in found if check.state == "wrong"]
+        if as_json:
+            listed = [dataclasses.asdict(check) for check in found]
+            print(json.dumps({"ok": not wrong, "checks": listed}, indent=2))
+    raise typer.Exit(1 if wrong else 0)
+
+
+def _run(config: PipelineConfig, file: Path | None, as_json: bool, debug: bool) -> Result:
+    from pipeline import local
+
+    # A run that is told to end leaves a record that says so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return local.run(config, file, show=not as_json, debug=debug)
+
+
+def _predict(
+    config: PipelineConfig | None, model: Path | None, images: list[Path], out: Path, show: bool
+) -> dict[str, Any]:
+    with _quietly(config, "predict", show) as display:
+        display.begin("Load the model")
+        from pipeline import predict as prediction
+        from pipeline import pushed
+
+        loaded = pushed.load(model or pushed.find(_known(config).serving))
+        display.end("done")
+        display.begin("Predict")
+        colours = config.data.colours if config else {}
+        known = {name: colour for name, colour in colours.items() if name in loaded.layout.classes}
+        written, bad = prediction.predict(loaded, images, out, known)
+        display.end("done")
+        return prediction.to_json(loaded, written, bad)
+
+
+@contextlib.contextmanager
+def _quietly(config: PipelineConfig | None, name: str, show: bool) -> Iterator[Any]:
+    """A display, with the libraries' chatter in a file of the workspace, if there is one."""
+    import os
+
+    from rich.console import Console
+
+    from pipeline.progress import Display
+    from pipeline.quiet import quiet
+
+    log = Path(os.devnull)
+    if config and os.access(config.workspace, os.W_OK):
+        log = config.workspace / "logs" / f"{name}.log"
+    with quiet(log) as terminal:
+        console = Console(file=terminal.err, quiet=not show)
+        with Display(console, ["Load the model", name.capitalize()]) as display:
+            yield display
+
+
+def _load(
+    config: Path | None, settings: list[str], data: Path | None
+) -> tuple[PipelineConfig, Path | None]:
+    """The configuration, and its file if it has one."""
+    from pipeline import config as configuration
+
+    overrides = dict(map(_setting, settings))
+    if data is not None:
+        overrides["data.path"] = str(data.absolute())
+        if config is None:
+            return configuration.parse({}, Path.cwd(), "the options", overrides), None
+    file = config or DEFAULT_CONFIG
+    return configuration.load(file, overrides), file
+
+
+def _load_for_model(config: Path | None, model: Path | None) -> PipelineConfig | None:
+    """The configuration; none where a model is named and no configuration is."""
+    if model is not None and config is None:
+        return None
+    return _load(config, [], None)[0]
+
+
+def _known(config: PipelineConfig | None) -> PipelineConfig:
+    assert config is not None, "without a configuration there is --model"
+    return config
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    import yaml
+
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise InputError(f"--set {text}: write it as --set train.steps=100.")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise InputError(f"--set {text}: {value} is not a YAML value.") from None
+
+
+@contextlib.contextmanager
+def _errors(as_json: bool, debug: bool) -> Iterator[None]:
+    """Turns what goes wrong into one sentence and an exit code."""
+    try:
+        yield
+    except InputError as error:
+        if debug:
+            _traceback()
+        _fail(str(error), 2, as_json, error.set_aside)
+    except KeyboardInterrupt:
+        _fail("Stopped.", 130, as_json)
+    except BrokenPipeError:
+        # Whoever read the output has gone (`overtile runs | head`); nothing is left to say.
+        sys.stdout = None  # type: ignore[assignment]
+        raise typer.Exit(0) from None
+    except Exception as error:
+        from pipeline import failures
+
+        if debug:
+            _traceback()
+        hint = "" if debug else " (--debug shows the traceback)"
+        _fail(f"{failures.describe(error)}{hint}.", 1, as_json)
+
+
+def _fail(text: str, code: int, as_json: bool, set_aside: list[SetAside] | None = None) -> NoReturn:
+    from pipeline import failures, summary
+
+    bad = [{"file": entry.file, "reason": entry.reason} for entry in set_aside or []]
+    text = failures.sentence(text)
+    if as_json:
+        failed = {"verdict": "failed", "error": text, "set_aside": bad, "exit_code": code}
+        print(json.dumps(failed, indent=2))
+    else:
+        console = _console(stderr=True)
+        summary.show_set_aside(console, bad)
+        console.print(text, style="bold red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
