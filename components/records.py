@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 IGNORE = 255
 """The class id of a pixel that counts nowhere. Class ids are therefore at most 254."""
 
+GREY_WEIGHTS = (299, 587, 114)
+"""Thousandths of red, green and blue in grey, ITU-R BT.601: ingestion and serving agree on them."""
+
 TRAIN, EVAL = "train", "eval"
 SPLITS = (TRAIN, EVAL)
 

@@ -68,13 +68,12 @@ def demo(
         from pipeline import config as configuration
         from pipeline import demo as synthetic
 
-        file = synthetic.write(folder)
+        file, unlabelled = synthetic.write(folder)
         config = configuration.load(file)
-        result = _run(config, file, as_json, debug)
+        result = _run(config, file, debug)
         values: dict[str, Any] = result.to_json()
         if result.serving:
-            images = sorted((folder / "data" / "images").iterdir())[-1:]
-            told = _predict(config, None, images, folder / "prediction", show=False)
+            told = _predict(config, None, [unlabelled], folder / "prediction")
             values["prediction"] = told["predictions"][0]
         text = json.dumps(values, indent=2)
         (folder / "result.json").write_text(text + "\n")
@@ -86,7 +85,12 @@ def demo(
             console = _console()
             summary.show_run(console, result)
             if "prediction" in values:
-                console.print(f"See {values['prediction']['overlay']}", highlight=False)
+                overlay = summary.short(values["prediction"]["overlay"])
+                console.print(
+                    f"Prediction of an image it has not seen: {overlay}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
     raise typer.Exit(result.exit_code)
 
 
@@ -135,7 +139,7 @@ def run(
     """Train a model, and push it if it is good enough."""
     with _errors(as_json, debug):
         loaded, file = _load(config, settings, data)
-        result = _run(loaded, file, as_json, debug)
+        result = _run(loaded, file, debug)
         if as_json:
             print(json.dumps(result.to_json(), indent=2))
         else:
@@ -157,7 +161,7 @@ def predict(
     """Write masks and overlays of images, from a pushed model."""
     with _errors(as_json, debug):
         loaded = _load_for_model(config, model)
-        told = _predict(loaded, model, images, out, show=True)
+        told = _predict(loaded, model, images, out)
         if as_json:
             print(json.dumps(told, indent=2))
         else:
@@ -191,8 +195,8 @@ def evaluate(
         loaded = _load_for_model(config, model)
         if loaded is None and data is None:
             raise InputError("There is no configuration: name one by -c, or labels by --data.")
-        with _quietly(loaded, "evaluate", show=True) as display:
-            display.begin("Load the model")
+        with _quietly(loaded, "evaluate") as display:
+            display.begin("Load the model", "loading TensorFlow")
             from components.image_example_gen.config import DataConfig, IngestConfig
             from pipeline import evaluate as evaluation
             from pipeline import pushed
@@ -258,19 +262,19 @@ def doctor(
     raise typer.Exit(1 if wrong else 0)
 
 
-def _run(config: PipelineConfig, file: Path | None, as_json: bool, debug: bool) -> Result:
+def _run(config: PipelineConfig, file: Path | None, debug: bool) -> Result:
     from pipeline import local
 
     # A run that is told to end leaves a record that says so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return local.run(config, file, show=not as_json, debug=debug)
+    return local.run(config, file, debug)
 
 
 def _predict(
-    config: PipelineConfig | None, model: Path | None, images: list[Path], out: Path, show: bool
+    config: PipelineConfig | None, model: Path | None, images: list[Path], out: Path
 ) -> dict[str, Any]:
-    with _quietly(config, "predict", show) as display:
-        display.begin("Load the model")
+    with _quietly(config, "predict") as display:
+        display.begin("Load the model", "loading TensorFlow")
         from pipeline import predict as prediction
         from pipeline import pushed
 
@@ -285,7 +289,7 @@ def _predict(
 
 
 @contextlib.contextmanager
-def _quietly(config: PipelineConfig | None, name: str, show: bool) -> Iterator[Any]:
+def _quietly(config: PipelineConfig | None, name: str) -> Iterator[Any]:
     """A display, with the libraries' chatter in a file of the workspace, if there is one."""
     import os
 
@@ -298,7 +302,7 @@ def _quietly(config: PipelineConfig | None, name: str, show: bool) -> Iterator[A
     if config and os.access(config.workspace, os.W_OK):
         log = config.workspace / "logs" / f"{name}.log"
     with quiet(log) as terminal:
-        console = Console(file=terminal.err, quiet=not show)
+        console = Console(file=terminal.err)
         with Display(console, ["Load the model", name.capitalize()]) as display:
             yield display
 

@@ -48,7 +48,7 @@ model:
     depth: 3
 
 train:
-  steps: 300
+  steps: 200
   steps_per_epoch: 100
   batch_size: 8
   learning_rate: 0.003
@@ -58,7 +58,7 @@ augment:
 
 tune:
   trials: 2
-  steps: 40
+  steps: 30
   space:
     train.learning_rate: {min: 0.001, max: 0.01, scale: log}
 
@@ -67,25 +67,26 @@ evaluate:
 """
 
 
-def write(folder: Path) -> Path:
-    """Writes `data/images`, `data/masks` and `overtile.yaml` into a folder.
+def write(folder: Path) -> tuple[Path, Path]:
+    """Writes `data/images`, `data/masks`, `overtile.yaml` and `unlabelled.png` into a folder.
 
     Files that are there already with the same content are left alone, so that a second demo finds
     its data unchanged; a configuration that somebody has edited stays.
 
     Returns:
-      The configuration's file.
+      The configuration's file, and an image that is not in the data set.
     """
     for name in ("images", "masks"):
         (folder / "data" / name).mkdir(parents=True, exist_ok=True)
     for index in range(IMAGES):
         for name, pixels in zip(("images", "masks"), scene(index)):
-            _, encoded = cv2.imencode(".png", pixels)
-            _write_if_new(folder / "data" / name / f"cells_{index:02}.png", encoded.tobytes())
+            _write_if_new(folder / "data" / name / f"cells_{index:02}.png", _png(pixels))
     config = folder / "overtile.yaml"
     if not config.exists():
         config.write_text(CONFIGURATION)
-    return config
+    unlabelled = folder / "unlabelled.png"
+    _write_if_new(unlabelled, _png(scene(IMAGES)[0]))
+    return config, unlabelled
 
 
 def scene(index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,6 +168,10 @@ def _noise(random: np.random.Generator, size: float, strength: float) -> np.ndar
     """Smooth noise, float32 [SIDE, SIDE], of this deviation and feature size in pixels."""
     noise = cv2.GaussianBlur(random.normal(0, 1, (SIDE, SIDE)).astype(np.float32), (0, 0), size)
     return noise * (strength / noise.std())
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()
 
 
 def _write_if_new(path: Path, content: bytes) -> None:

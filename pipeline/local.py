@@ -29,15 +29,14 @@ START = "Start"
 _LEAST_FREE = 500_000_000
 
 
-def run(
-    config: PipelineConfig, file: Path | None, show: bool = True, debug: bool = False
-) -> Result:
+def run(config: PipelineConfig, file: Path | None, debug: bool = False) -> Result:
     """Runs a pipeline; whatever becomes of it is in the result, and in the workspace's `runs`.
+
+    Progress goes to standard error.
 
     Args:
       config: what to run.
       file: that it was read from.
-      show: whether standard error shows the progress.
       debug: whether a failure's traceback goes to standard error; it always goes to the log.
 
     Raises:
@@ -50,7 +49,7 @@ def run(
         result = runs.new(workspace, file)
         with quiet(Path(result.log)) as terminal:
             faulthandler.enable(sys.stderr)
-            console = Console(file=terminal.err, quiet=not show)
+            console = Console(file=terminal.err)
             with Display(console, [START]) as display:
                 try:
                     refuse_full_disk(config)
@@ -82,7 +81,7 @@ def refuse_full_disk(config: PipelineConfig) -> None:
 
 def _run(config: PipelineConfig, result: Result, display: Display) -> None:
     """Every component, in the order of the DAG; fills `result`."""
-    display.begin(START)
+    display.begin(START, "loading TensorFlow and TFX")
     from components.evaluation.gate import read_evaluation
     from pipeline import graph, nodes, outcome, planning
 
@@ -92,7 +91,7 @@ def _run(config: PipelineConfig, result: Result, display: Display) -> None:
     dag.forget_unfinished()
     dag.push_again_if_gone()
     display.expect(dag.names)
-    result.seconds[START] = display.end("done")
+    result.seconds[START] = round(display.end("done"), 2)
 
     outcomes: dict[str, Outcome] = {}
     for name in dag.names:

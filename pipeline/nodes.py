@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
-from tfx import v1 as tfx
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
+from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
@@ -30,7 +30,7 @@ class Dag:
       names: its components, in an order in which each comes after those it needs.
     """
 
-    def __init__(self, pipeline: tfx.dsl.Pipeline, run: str):
+    def __init__(self, pipeline: tfx_pipeline.Pipeline, run: str):
         self._dag: pipeline_pb2.Pipeline = compiler.Compiler().compile(pipeline)
         runtime_parameter_utils.substitute_runtime_parameter(
             self._dag, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run}

@@ -78,12 +78,16 @@ def conclude(result: Result, evaluation: Evaluation, pusher: Outcome, serving: P
     elif not is_pushed:
         result.verdict, result.exit_code = "refused", 3
         result.error = "The model passed the gate, but the Pusher did not push it; see the log."
-    elif pusher.state == "cached":
-        result.verdict = "unchanged"
     else:
-        result.verdict = "pushed"
-        path = Path(artifact.get_string_custom_property("pushed_destination"))
-        result.pushed = {"path": str(path), "version": path.name}
+        version = _version(Path(artifact.get_string_custom_property("pushed_destination")))
+        if pusher.state == "cached":
+            result.verdict, result.earlier = "unchanged", version
+        else:
+            result.verdict, result.pushed = "pushed", version
     result.status = result.verdict
     newest = pushed.newest(serving)
-    result.serving = {"path": str(newest), "version": newest.name} if newest else None
+    result.serving = _version(newest) if newest else None
+
+
+def _version(path: Path) -> dict[str, str]:
+    return {"path": str(path), "version": path.name}

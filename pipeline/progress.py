@@ -118,18 +118,20 @@ class Display:
         """The component that runs."""
         return self._running.name if self._running else None
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, detail: str = "") -> None:
         """A component starts."""
         line = self._lines.setdefault(name, _Line(name))
-        line.state, line.began = "running", self._clock()
+        line.state, line.began, line.detail = "running", self._clock(), detail
         self._running = line
-        self._say(f"{name}: running")
+        self._say(f"{name}: {detail or 'running'}")
 
     def end(self, state: Literal["done", "cached", "failed"]) -> float:
         """The component that runs has ended; returns the seconds it took."""
         line = self._running
         if line is None:
             return 0.0
+        if not line.what:
+            line.detail = ""  # it said what was being done
         line.state, line.seconds = state, self._clock() - line.began
         self._running = None
         took = format_seconds(line.seconds)

@@ -35,6 +35,7 @@ class Result:
       baseline: the same of the last blessed model; None where there was none.
       gate: each rule: rule, metric, value, limit, passed.
       pushed: path and version of what this run pushed.
+      earlier: path and version under which an earlier run pushed this very model.
       serving: path and version of the newest version there is.
       set_aside: each file that was left out: file, reason.
       counts: of images and records; see `components.image_example_gen.integrity.Counts`.
@@ -56,6 +57,7 @@ class Result:
     baseline: dict[str, float] | None = None
     gate: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     pushed: dict[str, str] | None = None
+    earlier: dict[str, str] | None = None
     serving: dict[str, str] | None = None
     set_aside: list[dict[str, str]] = dataclasses.field(default_factory=list)
     counts: dict[str, Any] | None = None
@@ -85,7 +87,7 @@ def new(workspace: Path, config: Path | None) -> Result:
     return Result(
         run=name,
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z", now),
-        config=str(config) if config else None,
+        config=str(config.absolute()) if config else None,
         log=str(workspace / "logs" / f"{name}.log"),
     )
 

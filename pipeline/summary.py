@@ -49,7 +49,7 @@ def show_run(console: Console, result: Result) -> None:
     took = sum(result.seconds.values())
     cached = f", {len(result.cached)} components from cache" if result.cached else ""
     console.print(
-        Text(f"{format_seconds(took)}{cached}; log {_short(result.log)}", style="dim"),
+        Text(f"{format_seconds(took)}{cached}; log {short(result.log)}", style="dim"),
         soft_wrap=True,
     )
 
@@ -75,8 +75,8 @@ def show_evaluation(console: Console, values: Mapping[str, Any]) -> None:
     console.print(iou_table(values["metrics"], None, {}))
     console.print()
     show_set_aside(console, values["set_aside"])
-    facts = Text(f"{_count(values['images'], 'image')} of {_short(values['data'])}, model ")
-    console.print(facts.append(_short(values["model"])), style="dim", soft_wrap=True)
+    facts = Text(f"{_count(values['images'], 'image')} of {short(values['data'])}, model ")
+    console.print(facts.append(short(values["model"])), style="dim", soft_wrap=True)
 
 
 def show_past(console: Console, past: Sequence[Result]) -> None:
@@ -126,9 +126,9 @@ def _verdict(result: Result) -> Text:
     label = result.status.capitalize()
     text.append(label, style=_STYLES[result.status])
     if result.pushed:
-        text.append(f" version {result.pushed['version']} to {_short(result.pushed['path'])}")
-    elif result.verdict == "unchanged" and result.serving:
-        text.append(f": version {result.serving['version']} was pushed by an earlier run")
+        text.append(f" version {result.pushed['version']} to {short(result.pushed['path'])}")
+    elif result.earlier:
+        text.append(f": an earlier run pushed this model as version {result.earlier['version']}")
     elif result.error:
         text = Text(result.error, style=_STYLES[result.status])
         if result.verdict == "refused" and result.serving:
@@ -149,8 +149,8 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _short(path: str) -> str:
-    """Relative to where the user is, if it is below."""
+def short(path: str) -> str:
+    """A path relative to where the user is, if it is below."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from components import records
-from components.records import IGNORE, Layout
+from components.records import GREY_WEIGHTS, IGNORE, Layout
 from trainer import augment as augmentation
 from trainer.config import AugmentConfig, TrainConfig
 from trainer.losses import pixel_weights
@@ -27,21 +27,24 @@ def decode(image_bytes: tf.Tensor, layout: Layout) -> tf.Tensor:
     Returns:
       [H, W, C] of the layout's dtype.
     """
-    if layout.dtype == "uint16":
-        image = tf.io.decode_png(image_bytes, channels=layout.channels, dtype=tf.uint16)
+    # Grey by ingestion's formula, not by the decoders' own, which differ between PNG and JPEG.
+    channels = max(layout.channels, 3)
+
+    def png() -> tf.Tensor:
+        return tf.io.decode_png(image_bytes, channels, dtype=layout.dtype)
+
+    def jpeg() -> tf.Tensor:
+        # TensorFlow's default is a faster transform whose pixels differ from libjpeg's.
+        return tf.io.decode_jpeg(image_bytes, channels, dct_method="INTEGER_ACCURATE")
+
+    if layout.dtype == "uint8" and channels == 3:
+        image = tf.cond(tf.io.is_jpeg(image_bytes), jpeg, png)
     else:
-        image = tf.cond(
-            tf.io.is_jpeg(image_bytes),
-            # TensorFlow's default is a faster transform whose pixels differ from libjpeg's.
-            lambda: (
-                tf.io.decode_jpeg(
-                    image_bytes, channels=layout.channels, dct_method="INTEGER_ACCURATE"
-                )
-                if layout.channels != 4
-                else tf.io.decode_png(image_bytes, channels=4)
-            ),
-            lambda: tf.io.decode_png(image_bytes, channels=layout.channels),
-        )
+        image = png()
+    if layout.channels == 1:
+        image = tf.cast(image, tf.int32) * tf.constant(GREY_WEIGHTS)
+        image = (tf.reduce_sum(image, axis=-1, keepdims=True) + 500) // 1000
+        image = tf.cast(image, layout.dtype)
     image.set_shape([None, None, layout.channels])
     return image
 

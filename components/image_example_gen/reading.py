@@ -12,10 +12,7 @@ from components.image_example_gen.config import DataConfig, IngestConfig
 from components.image_example_gen.masks import lookup_table, to_class_ids
 from components.image_example_gen.sources.contract import Reference, Sample
 from components.image_example_gen.splitting import Placed
-from components.records import Record
-
-# ITU-R BT.601 in thousandths: whole numbers, so that every library gets the same grey.
-_LUMA = (299, 587, 114)
+from components.records import GREY_WEIGHTS, Record
 
 
 class SampleError(BadFileError):
@@ -123,6 +120,6 @@ def _grey(image: np.ndarray) -> np.ndarray:
     if (image == image[..., :1]).all():
         return image[..., :1]
     if image.dtype == np.float32:
-        return (image @ (np.array(_LUMA, np.float32) / 1000))[..., np.newaxis]
-    luma = (image.astype(np.uint32) @ np.array(_LUMA, np.uint32) + 500) // 1000
+        return (image @ (np.array(GREY_WEIGHTS, np.float32) / 1000))[..., np.newaxis]
+    luma = (image.astype(np.uint32) @ np.array(GREY_WEIGHTS, np.uint32) + 500) // 1000
     return luma[..., np.newaxis].astype(image.dtype)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.image_example_gen.reading import fit
 from components.records import IGNORE, Layout
 from trainer import input as model_input
 from trainer.config import AugmentConfig, TrainConfig
@@ -91,6 +92,16 @@ def test_png_decodes_to_the_pixels_that_were_written(channels: int, dtype: str) 
     encoded = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
     layout = Layout(channels, dtype, ("a", "b"))  # type: ignore[arg-type]
     assert np.array_equal(model_input.decode(tf.constant(encoded), layout), image)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_grey_model_takes_colour_as_ingestion_does(dtype: str) -> None:
+    top = np.iinfo(dtype).max
+    image = np.random.default_rng(1).integers(0, top, (9, 7, 3), endpoint=True).astype(dtype)
+    encoded = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
+    layout = Layout(1, dtype, ("a", "b"))  # type: ignore[arg-type]
+    given = model_input.decode(tf.constant(encoded), layout)
+    assert np.array_equal(given, fit(image, 1, dtype))
 
 
 def test_jpeg_decodes_as_opencv_does() -> None:
