@@ -5,6 +5,7 @@ It does what `tfx.orchestration.LocalDagRunner` does, and tells of each componen
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import shutil
 import sys
@@ -82,11 +83,17 @@ def refuse_full_disk(config: PipelineConfig) -> None:
 def _run(config: PipelineConfig, result: Result, display: Display) -> None:
     """Every component, in the order of the DAG; fills `result`."""
     display.begin(START, "loading TensorFlow and TFX")
-    from components.evaluation.gate import read_evaluation
-    from pipeline import graph, nodes, outcome, planning
+    from components.image_example_gen import sources
+    from pipeline import planning
 
+    # What is wrong with the folder is said before the long imports.
+    sources.of(config.data).listing(config.data)
     data, ingest = planning.complete(config.data, config.ingest)
     config = config.model_copy(update={"data": data, "ingest": ingest})
+
+    from components.evaluation.gate import read_evaluation
+    from pipeline import graph, nodes, outcome
+
     dag = nodes.Dag(graph.build_pipeline(config), result.run)
     dag.forget_unfinished()
     dag.push_again_if_gone()
@@ -116,7 +123,7 @@ def _run(config: PipelineConfig, result: Result, display: Display) -> None:
 
 
 def _fail(result: Result, error: BaseException, display: Display, workspace: Path) -> None:
-    traceback.print_exc()  # to the log
+    _log_traceback()
     component = display.running or START
     if display.running:
         result.seconds[component] = round(display.end("failed"), 2)
@@ -132,7 +139,12 @@ def _save(result: Result, workspace: Path) -> None:
     try:
         runs.save(result, workspace)
     except OSError:
-        # A full disk must not hide what the run has to say.
+        _log_traceback()
+
+
+def _log_traceback() -> None:
+    # A full disk must not hide what the run has to say.
+    with contextlib.suppress(OSError):
         traceback.print_exc()
 
 

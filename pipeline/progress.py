@@ -104,7 +104,9 @@ class Display:
             self._live.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind and self._running:
+            self.end("failed")
         logging.getLogger(LOGGER).removeHandler(self._handler)
         if self._live:
             self._live.stop()

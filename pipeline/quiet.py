@@ -53,7 +53,8 @@ def quiet(log: Path) -> Iterator[Terminal]:
 
 
 def _restore(saved: int, number: int, stream: TextIO) -> None:
-    stream.flush()
+    with contextlib.suppress(OSError):  # the log's disk may be full
+        stream.flush()
     # C's own buffers too, or their text would come out on the terminal at the end.
     ctypes.CDLL(None).fflush(None)
     os.dup2(saved, number)
