@@ -6,21 +6,17 @@ to be pushed; 130 stopped by hand.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from components.errors import InputError, SetAside
+from components.errors import InputError
+from pipeline.console import console, errors, quietly
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pipeline.config import PipelineConfig
     from pipeline.runs import Result
 
@@ -64,7 +60,7 @@ def demo(
     debug: DebugOption = False,
 ) -> None:
     """Run the whole pipeline on a small data set made for it."""
-    with _errors(as_json, debug):
+    with errors(as_json, debug):
         from pipeline import config as configuration
         from pipeline import demo as synthetic
 
@@ -82,11 +78,11 @@ def demo(
         else:
             from pipeline import summary
 
-            console = _console()
-            summary.show_run(console, result)
+            screen = console()
+            summary.show_run(screen, result)
             if "prediction" in values:
                 overlay = summary.short(values["prediction"]["overlay"])
-                console.print(
+                screen.print(
                     f"Prediction of an image it has not seen: {overlay}",
                     highlight=False,
                     soft_wrap=True,
@@ -105,7 +101,7 @@ def init(
     debug: DebugOption = False,
 ) -> None:
     """Look at a data set and write a first overtile.yaml."""
-    with _errors(as_json, debug):
+    with errors(as_json, debug):
         from pipeline import planning
 
         if target.exists() and not force:  # before the data is looked at, which takes a while
@@ -115,10 +111,10 @@ def init(
         if as_json:
             print(json.dumps({**findings.to_json(), "config": str(target)}, indent=2))
             return
-        console = _console()
-        console.print(planning.render(findings))
+        screen = console()
+        screen.print(planning.render(findings))
         option = "" if target == DEFAULT_CONFIG else f" -c {target}"
-        console.print(
+        screen.print(
             f"\nWrote {target}: look at the classes, then `overtile run{option}`.",
             highlight=False,
             soft_wrap=True,
@@ -137,7 +133,7 @@ def run(
     debug: DebugOption = False,
 ) -> None:
     """Train a model, and push it if it is good enough."""
-    with _errors(as_json, debug):
+    with errors(as_json, debug):
         loaded, file = _load(config, settings, data)
         result = _run(loaded, file, debug)
         if as_json:
@@ -145,7 +141,7 @@ def run(
         else:
             from pipeline import summary
 
-            summary.show_run(_console(), result)
+            summary.show_run(console(), result)
     raise typer.Exit(result.exit_code)
 
 
@@ -159,7 +155,7 @@ def predict(
     debug: DebugOption = False,
 ) -> None:
     """Write masks and overlays of images, from a pushed model."""
-    with _errors(as_json, debug):
+    with errors(as_json, debug):
         loaded = _load_for_model(config, model)
         told = _predict(loaded, model, images, out)
         if as_json:
@@ -167,10 +163,10 @@ def predict(
         else:
             from pipeline import summary
 
-            console = _console()
-            summary.show_set_aside(console, told["set_aside"])
+            screen = console()
+            summary.show_set_aside(screen, told["set_aside"])
             done = len(told["predictions"])
-            console.print(
+            screen.print(
                 f"{done} of {done + len(told['set_aside'])} images: "
                 f"<name>_mask.png (class ids) and <name>_overlay.png in {out}",
                 highlight=False,
@@ -191,11 +187,11 @@ def evaluate(
     debug: DebugOption = False,
 ) -> None:
     """Measure a pushed model on labelled images."""
-    with _errors(as_json, debug):
+    with errors(as_json, debug):
         loaded = _load_for_model(config, model)
         if loaded is None and data is None:
             raise InputError("There is no configuration: name one by -c, or labels by --data.")
-        with _quietly(loaded, "evaluate") as display:
+        with quietly(loaded.workspace if loaded else None, "evaluate") as display:
             display.begin("Load the model", "loading TensorFlow")
             from components.image_example_gen.config import DataConfig, IngestConfig
             from pipeline import evaluate as evaluation
@@ -215,7 +211,7 @@ def evaluate(
         else:
             from pipeline import summary
 
-            summary.show_evaluation(_console(), found.to_json())
+            summary.show_evaluation(console(), found.to_json())
 
 
 @app.command()
@@ -223,7 +219,7 @@ def runs(
     config: ConfigOption = None, as_json: JsonOption = False, debug: DebugOption = False
 ) -> None:
     """List the past runs."""
-    with _errors(as_json, debug):
+    with errors(as_json, debug):
         from pipeline import runs as records
 
         loaded, _ = _load(config, [], None)
@@ -233,9 +229,9 @@ def runs(
         elif past:
             from pipeline import summary
 
-            summary.show_past(_console(), past)
+            summary.show_past(console(), past)
         else:
-            _console().print(f"No run in {loaded.workspace} yet.", highlight=False, soft_wrap=True)
+            console().print(f"No run in {loaded.workspace} yet.", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -243,18 +239,18 @@ def doctor(
     config: ConfigOption = None, as_json: JsonOption = False, debug: DebugOption = False
 ) -> None:
     """Say what of this machine and installation is right and wrong."""
-    with _errors(as_json, debug):
+    with errors(as_json, debug):
         import dataclasses
 
         from pipeline import doctor as checks
         from pipeline import summary
 
         found = []
-        console = _console()
+        screen = console()
         for check in checks.checks(config or DEFAULT_CONFIG, must_exist=config is not None):
             found.append(check)
             if not as_json:
-                summary.show_check(console, check)
+                summary.show_check(screen, check)
         wrong = [check for check in found if check.state == "wrong"]
         if as_json:
             listed = [dataclasses.asdict(check) for check in found]
@@ -273,7 +269,7 @@ def _run(config: PipelineConfig, file: Path | None, debug: bool) -> Result:
 def _predict(
     config: PipelineConfig | None, model: Path | None, images: list[Path], out: Path
 ) -> dict[str, Any]:
-    with _quietly(config, "predict") as display:
+    with quietly(config.workspace if config else None, "predict") as display:
         display.begin("Load the model", "loading TensorFlow")
         from pipeline import predict as prediction
         from pipeline import pushed
@@ -286,25 +282,6 @@ def _predict(
         written, bad = prediction.predict(loaded, images, out, known)
         display.end("done")
         return prediction.to_json(loaded, written, bad)
-
-
-@contextlib.contextmanager
-def _quietly(config: PipelineConfig | None, name: str) -> Iterator[Any]:
-    """A display, with the libraries' chatter in a file of the workspace, if there is one."""
-    import os
-
-    from rich.console import Console
-
-    from pipeline.progress import Display
-    from pipeline.quiet import quiet
-
-    log = Path(os.devnull)
-    if config and os.access(config.workspace, os.W_OK):
-        log = config.workspace / "logs" / f"{name}.log"
-    with quiet(log) as terminal:
-        console = Console(file=terminal.err)
-        with Display(console, ["Load the model", name.capitalize()]) as display:
-            yield display
 
 
 def _load(
@@ -344,54 +321,3 @@ def _setting(text: str) -> tuple[str, Any]:
         return key.strip(), yaml.safe_load(value)
     except yaml.YAMLError:
         raise InputError(f"--set {text}: {value} is not a YAML value.") from None
-
-
-@contextlib.contextmanager
-def _errors(as_json: bool, debug: bool) -> Iterator[None]:
-    """Turns what goes wrong into one sentence and an exit code."""
-    try:
-        yield
-    except InputError as error:
-        if debug:
-            _traceback()
-        _fail(str(error), 2, as_json, error.set_aside)
-    except KeyboardInterrupt:
-        _fail("Stopped.", 130, as_json)
-    except BrokenPipeError:
-        # Whoever read the output has gone (`overtile runs | head`); nothing is left to say.
-        sys.stdout = None  # type: ignore[assignment]
-        raise typer.Exit(0) from None
-    except Exception as error:
-        from pipeline import failures
-
-        if debug:
-            _traceback()
-        hint = "" if debug else " (--debug shows the traceback)"
-        _fail(f"{failures.describe(error)}{hint}.", 1, as_json)
-
-
-def _fail(text: str, code: int, as_json: bool, set_aside: list[SetAside] | None = None) -> NoReturn:
-    from pipeline import failures, summary
-
-    bad = [{"file": entry.file, "reason": entry.reason} for entry in set_aside or []]
-    text = failures.sentence(text)
-    if as_json:
-        failed = {"verdict": "failed", "error": text, "set_aside": bad, "exit_code": code}
-        print(json.dumps(failed, indent=2))
-    else:
-        console = _console(stderr=True)
-        summary.show_set_aside(console, bad)
-        console.print(text, style="bold red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
-
-
-def _traceback() -> None:
-    import traceback
-
-    traceback.print_exc()
-
-
-def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr)

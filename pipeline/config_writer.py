@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.planning import Findings
 
 _COMMENTS_AT = 34
+_CROP = 256
 
 
 def text(findings: Findings, target: Path) -> str:
@@ -62,8 +63,19 @@ def text(findings: Findings, target: Path) -> str:
         "",
         "model:",
         _line(2, "name", "unet", "the architecture"),
+        "",
+        "train:",
+        _line(2, "steps", "2000", "each on `batch_size` tiles; more of both reaches further"),
+        *_crop(findings.ingest.tile),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _crop(tile: int) -> list[str]:
+    """Training on whole large tiles takes a processor hours."""
+    if tile <= _CROP:
+        return []
+    return [_line(2, "crop", str(_CROP), "random squares of a tile; larger ones see more at once")]
 
 
 def _split(split: SplitConfig) -> list[str]:

@@ -36,7 +36,7 @@ def explain(error: BaseException, component: str, workspace: Path, log: str) -> 
     """
     causes = list(_chain(error))
     if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
-        return Failure("Stopped; run again to go on from here.", STOPPED, [])
+        return Failure("Stopped; run again to go on.", STOPPED, [])
     for cause in causes:
         if isinstance(cause, InputError):
             return Failure(sentence(str(cause)), 2, cause.set_aside)
@@ -44,7 +44,7 @@ def explain(error: BaseException, component: str, workspace: Path, log: str) -> 
         free = shutil.disk_usage(workspace).free
         return Failure(
             f"The disk is full ({format_bytes(free)} left in {workspace}): free some space and "
-            "run again to go on from here.",
+            "run again to go on.",
             1,
             [],
         )
@@ -60,16 +60,18 @@ def explain(error: BaseException, component: str, workspace: Path, log: str) -> 
 
 def describe(error: BaseException) -> str:
     """The words of an exception that tell most, without a full stop."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
     # TensorFlow begins with "Graph execution error:" and a stack, and says what is wrong last.
-    words = lines[-1] if lines[0].endswith(":") else lines[0]
+    words = (lines[-1] if lines[0].endswith(":") else lines[0]).rstrip(".")
     if len(words) > _MOST_WORDS:
         words = words[: _MOST_WORDS - 3] + "..."
     if isinstance(error, KeyError | AssertionError | NotImplementedError):
         words = f"{type(error).__name__} {words}"
-    return words.rstrip(".")
+    return words
 
 
 def sentence(text: str) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import os
 import shutil
-import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ def run(config: PipelineConfig, file: Path | None, debug: bool = False) -> Resul
     with runs.lock(workspace):
         result = runs.new(workspace, file)
         with quiet(Path(result.log)) as terminal:
-            faulthandler.enable(sys.stderr)
+            faulthandler.enable(2)  # by number: it has to work when Python does not
             console = Console(file=terminal.err)
             with Display(console, [START]) as display:
                 try:
@@ -145,7 +145,7 @@ def _save(result: Result, workspace: Path) -> None:
 def _log_traceback() -> None:
     # A full disk must not hide what the run has to say.
     with contextlib.suppress(OSError):
-        traceback.print_exc()
+        os.write(2, traceback.format_exc().encode(errors="replace"))
 
 
 def _set_aside(bad: list[dict[str, Any]]) -> str:

@@ -83,7 +83,7 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 def _displayable(image: np.ndarray) -> np.ndarray:
     """uint8 [H, W, 3]."""
     if image.dtype != np.uint8:
-        low, high = np.percentile(image, _TAILS)
+        low, high = (float(np.percentile(image, tail)) for tail in _TAILS)
         stretched = (image.astype(np.float32) - low) / max(high - low, 1e-6)
         image = np.rint(np.clip(stretched, 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(image[..., :3] if image.shape[2] > 2 else image[..., [0, 0, 0]])

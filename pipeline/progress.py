@@ -15,7 +15,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.live import Live
 from rich.padding import Padding
@@ -232,16 +232,12 @@ class _Handler(logging.Handler):
         self._display = display
 
     def emit(self, record: logging.LogRecord) -> None:
-        note = getattr(record, "note", None)
-        if note is not None:
-            self._display.note(note)
-        elif hasattr(record, "what"):
-            self._display.update(
-                record.what,
-                record.done,
-                record.total,
-                getattr(record, "detail", None) or "",
-            )
+        told: dict[str, Any] = vars(record)
+        if "note" in told:
+            self._display.note(told["note"])
+        elif "what" in told:
+            detail = told.get("detail") or ""
+            self._display.update(told["what"], told["done"], told["total"], detail)
 
 
 def format_seconds(seconds: float, coarse: bool = False) -> str:

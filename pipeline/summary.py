@@ -47,7 +47,7 @@ def show_run(console: Console, result: Result) -> None:
     show_set_aside(console, result.set_aside)
     console.print(_verdict(result), soft_wrap=True)
     took = sum(result.seconds.values())
-    cached = f", {len(result.cached)} components from cache" if result.cached else ""
+    cached = f", {_count(len(result.cached), 'component')} from cache" if result.cached else ""
     console.print(
         Text(f"{format_seconds(took)}{cached}; log {short(result.log)}", style="dim"),
         soft_wrap=True,

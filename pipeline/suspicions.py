@@ -144,8 +144,8 @@ def _of_labels(seen: Survey, meant: Meaning) -> list[str]:
     rare = [f"{name} ({percent(share)})" for name, share in shares.items() if 0 < share < _RARE]
     if rare:
         sentences.append(
-            f"Rare classes: {', '.join(rare)} of the pixels; leave class weights on, and add "
-            "images of them if you can."
+            f"Rare classes: {', '.join(rare)} of the pixels; add images of them if you "
+            "can, and try train.class_weights: median_frequency."
         )
     absent = [name for name, share in shares.items() if share == 0]
     if absent:

@@ -28,7 +28,9 @@ def augment(
       not square are half turns.
     """
     channels = image.shape[-1]
-    seeds = tf.random.split(seed, 3)
+    seeds = tf.random.split(seed, 4)
+    if config.brightness or config.contrast:
+        image = _relight(image, config, seeds[3])
     if config.elastic:
         image, mask = elastic(image, mask, config.elastic_sigma, seeds[0])
     # Image and mask as one array, so that no change can reach only one of them.
@@ -88,6 +90,14 @@ def elastic(
     inside = tf.reduce_all((nearest >= 0) & (nearest < size), axis=-1)
     moved = tf.gather_nd(mask, tf.clip_by_value(nearest, 0, size - 1))
     return warped, tf.where(inside, moved, tf.constant(IGNORE, tf.uint8))
+
+
+def _relight(image: tf.Tensor, config: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
+    """Another exposure of the same tile; the mask stays as it is."""
+    mean, variance = tf.nn.moments(image, axes=[0, 1, 2])
+    change = tf.random.stateless_uniform([2], seed, -1.0, 1.0)
+    shifted = mean + change[0] * config.brightness * tf.sqrt(variance)
+    return shifted + (image - mean) * (1 + change[1] * config.contrast)
 
 
 def _flip(both: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -81,6 +81,12 @@ class AugmentConfig(BaseModel, extra="forbid", frozen=True):
     elastic_sigma: NonNegativeFloat = Field(
         10.0, description="standard deviation of the grid's shifts, in pixels"
     )
+    brightness: NonNegativeFloat = Field(
+        0.0, description="shifts by up to this many of the tile's own standard deviations"
+    )
+    contrast: float = Field(
+        0.0, ge=0, lt=1, description="stretches by up to this share, about the tile's own mean"
+    )
 
 
 class Range(BaseModel, extra="forbid", frozen=True):

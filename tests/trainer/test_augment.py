@@ -82,3 +82,20 @@ def test_crop_keeps_a_side_that_is_shorter() -> None:
     part, labels = augment.crop(image, mask, 6, SEED)
     assert part.shape == (4, 6, 1)
     assert labels.shape == (4, 6)
+
+
+def test_brightness_and_contrast_keep_the_mask_and_the_order_of_pixels() -> None:
+    image, mask = coded(8, 8)
+    config = AugmentConfig(flip=False, quarter_turns=False, brightness=0.5, contrast=0.25)
+    deviation = float(np.std(image))
+    stretches = []
+    for step in range(20):
+        seed = tf.constant([2, step], tf.int64)
+        changed, labels = augment.augment(image, mask, config, seed)
+        assert np.array_equal(labels, mask)
+        # The mean moves by at most half a deviation, the deviation by at most a quarter.
+        assert abs(float(np.mean(changed)) - float(np.mean(image))) <= 0.5 * deviation + 1e-3
+        stretches.append(float(np.std(changed)) / deviation)
+        assert np.all(np.diff(np.ravel(changed)) > 0)
+    assert 0.75 <= min(stretches) < 0.9
+    assert 1.1 < max(stretches) <= 1.25 + 1e-6

@@ -1,0 +1,82 @@
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from components.errors import InputError, SetAside
+from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig
+from components.records import Layout
+from pipeline.evaluate import evaluate
+
+
+class AlwaysCell:
+    """A model that calls every pixel `cell`."""
+
+    path = Path("serving/7")
+    layout = Layout(1, "uint8", ("background", "cell"))
+
+    def confusion(self, examples: list[bytes]) -> np.ndarray:
+        import tensorflow as tf
+
+        counts = np.zeros((2, 2), np.int64)
+        for example in examples:
+            features = tf.train.Example.FromString(example).features.feature
+            mask = np.frombuffer(features["mask"].bytes_list.value[0], np.uint8)
+            for label in range(2):
+                counts[label, 1] += (mask == label).sum()
+        return counts
+
+
+def data(folder: Path, **keys: Any) -> DataConfig:
+    """Images 0 to 3 of 5 x 4 pixels; in mask N, N pixels are cell and the last one is ignored."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    for number in range(4):
+        mask = np.zeros((4, 5), np.uint8)
+        mask.ravel()[:number] = 1
+        mask[-1, -1] = 9
+        cv2.imwrite(str(folder / f"images/{number}.png"), np.full((4, 5), number, np.uint8))
+        cv2.imwrite(str(folder / f"masks/{number}.png"), mask)
+    classes = {"background": (0,), "cell": (1,)}
+    return DataConfig(path=folder, classes=classes, ignore=(9,), **keys)
+
+
+def run(section: DataConfig, whole: bool) -> Any:
+    return evaluate(AlwaysCell(), section, IngestConfig(tile=3, margin=1), whole)  # type: ignore[arg-type]
+
+
+def test_every_labelled_pixel_counts_once(tmp_path: Path) -> None:
+    found = run(data(tmp_path), whole=True)
+    # 4 images of 20 pixels, one ignored: 76 count. Cells: 0 + 1 + 2 + 3 = 6, all found, and the
+    # 70 others are taken for cells: IoU 6 / 76, and 0 of the background.
+    assert found.confusion == [[0, 70], [0, 6]]
+    assert found.images == 4
+    assert found.metrics["iou/cell"] == pytest.approx(6 / 76)
+    assert found.metrics["mean_iou"] == pytest.approx(3 / 76)
+
+
+def test_of_the_own_data_set_only_what_did_not_train(tmp_path: Path) -> None:
+    section = data(tmp_path, split=SplitConfig(train=("0..2",), eval=("3",)))
+    found = run(section, whole=False)
+    assert found.images == 1
+    assert found.confusion == [[0, 16], [0, 3]]
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    section = data(tmp_path)
+    (tmp_path / "images/0.png").write_bytes(b"")
+    (tmp_path / "masks/3.png").unlink()
+    found = run(section, whole=True)
+    assert found.images == 2
+    assert found.set_aside == [
+        SetAside("images/0.png", "empty file"),
+        SetAside("images/3.png", "image without mask: there is no masks/3.*"),
+    ]
+
+
+def test_other_classes_than_the_models(tmp_path: Path) -> None:
+    section = data(tmp_path).model_copy(update={"classes": {"sky": (0,), "road": (1,)}})
+    with pytest.raises(InputError, match=r"knows the classes background, cell, .* has sky, road"):
+        run(section, whole=True)
