@@ -15,6 +15,17 @@ import typer
 
 from components.errors import InputError
 from pipeline.console import console, errors, quietly
+from pipeline.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    DebugOption,
+    JsonOption,
+    ModelOption,
+    SetOption,
+    load,
+    load_for_model,
+    model_folder,
+)
 
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
@@ -28,24 +39,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help takes half the time, and reads as well
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-DEFAULT_CONFIG = Path("overtile.yaml")
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("-c", "--config", help="[default: overtile.yaml]")
-]
-SetOption = Annotated[
-    list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="In place of the file's: train.steps=100."),
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object, for machines, and nothing else.")
-]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-ModelOption = Annotated[
-    Path | None,
-    typer.Option("--model", help="A model's folder. [default: the newest pushed version]"),
-]
 
 
 def main() -> None:
@@ -134,7 +127,7 @@ def run(
 ) -> None:
     """Train a model, and push it if it is good enough."""
     with errors(as_json, debug):
-        loaded, file = _load(config, settings, data)
+        loaded, file = load(config, settings, data)
         result = _run(loaded, file, debug)
         if as_json:
             print(json.dumps(result.to_json(), indent=2))
@@ -156,7 +149,7 @@ def predict(
 ) -> None:
     """Write masks and overlays of images, from a pushed model."""
     with errors(as_json, debug):
-        loaded = _load_for_model(config, model)
+        loaded = load_for_model(config, model)
         told = _predict(loaded, model, images, out)
         if as_json:
             print(json.dumps(told, indent=2))
@@ -188,7 +181,7 @@ def evaluate(
 ) -> None:
     """Measure a pushed model on labelled images."""
     with errors(as_json, debug):
-        loaded = _load_for_model(config, model)
+        loaded = load_for_model(config, model)
         if loaded is None and data is None:
             raise InputError("There is no configuration: name one by -c, or labels by --data.")
         with quietly(loaded.workspace if loaded else None, "evaluate") as display:
@@ -197,7 +190,7 @@ def evaluate(
             from pipeline import evaluate as evaluation
             from pipeline import pushed
 
-            loaded_model = pushed.load(model or pushed.find(_known(loaded).serving))
+            loaded_model = pushed.load(model_folder(loaded, model))
             display.end("done")
             display.begin("Evaluate")
             section = loaded.data if loaded else DataConfig()
@@ -222,7 +215,7 @@ def runs(
     with errors(as_json, debug):
         from pipeline import runs as records
 
-        loaded, _ = _load(config, [], None)
+        loaded, _ = load(config, [], None)
         past = records.past(loaded.workspace)
         if as_json:
             print(json.dumps({"runs": [result.to_json() for result in past]}, indent=2))
@@ -274,7 +267,7 @@ def _predict(
         from pipeline import predict as prediction
         from pipeline import pushed
 
-        loaded = pushed.load(model or pushed.find(_known(config).serving))
+        loaded = pushed.load(model_folder(config, model))
         display.end("done")
         display.begin("Predict")
         colours = config.data.colours if config else {}
@@ -282,42 +275,3 @@ def _predict(
         written, bad = prediction.predict(loaded, images, out, known)
         display.end("done")
         return prediction.to_json(loaded, written, bad)
-
-
-def _load(
-    config: Path | None, settings: list[str], data: Path | None
-) -> tuple[PipelineConfig, Path | None]:
-    """The configuration, and its file if it has one."""
-    from pipeline import config as configuration
-
-    overrides = dict(map(_setting, settings))
-    if data is not None:
-        overrides["data.path"] = str(data.absolute())
-        if config is None:
-            return configuration.parse({}, Path.cwd(), "the options", overrides), None
-    file = config or DEFAULT_CONFIG
-    return configuration.load(file, overrides), file
-
-
-def _load_for_model(config: Path | None, model: Path | None) -> PipelineConfig | None:
-    """The configuration; none where a model is named and no configuration is."""
-    if model is not None and config is None:
-        return None
-    return _load(config, [], None)[0]
-
-
-def _known(config: PipelineConfig | None) -> PipelineConfig:
-    assert config is not None, "without a configuration there is --model"
-    return config
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    import yaml
-
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise InputError(f"--set {text}: write it as --set train.steps=100.")
-    try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise InputError(f"--set {text}: {value} is not a YAML value.") from None

@@ -11,6 +11,10 @@ import tensorflow as tf
 
 _SUM, _SUM_SQUARES, _CLASS_PIXELS = "image/sum", "image/sum_squares", "mask/class_pixels"
 
+# Records keep their sums in float32: below this share of the mean square, what is left for the
+# variance is rounding.
+_ROUNDING = 2.0**-22
+
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
@@ -46,12 +50,13 @@ def preprocessing_fn(inputs: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     pixels = total(_CLASS_PIXELS)
     # Channels are described over all of an image; ignored pixels are seen, only not judged.
     mean = total(_SUM) / tf.reduce_sum(pixels)
-    variance = total(_SUM_SQUARES) / tf.reduce_sum(pixels) - mean**2
-    deviation = tf.sqrt(tf.maximum(variance, 0))
+    mean_square = total(_SUM_SQUARES) / tf.reduce_sum(pixels)
+    variance = mean_square - mean**2
+    varies = variance > _ROUNDING * mean_square
     frequency = tf.math.divide_no_nan(pixels[:-1], tf.reduce_sum(pixels[:-1]))
     learned = {
         "mean": mean,
-        "deviation": tf.where(deviation > 0, deviation, tf.ones_like(deviation)),
+        "deviation": tf.sqrt(tf.where(varies, variance, tf.ones_like(variance))),
         "class_frequency": frequency,
     }
     records = tf.shape(inputs[_SUM])[0]
@@ -112,6 +117,8 @@ def class_weights(frequency: Sequence[float], scheme: str) -> list[float]:
     if scheme == "none":
         return [1.0] * len(shares)
     occurs = shares > 0
+    if not occurs.any():
+        return [0.0] * len(shares)  # nothing is labelled, so nothing is weighed
     scale = np.median(shares[occurs]) if scheme == "median_frequency" else 1.0
     weights = np.divide(scale, shares, out=np.zeros_like(shares), where=occurs)
     return [float(weight) for weight in weights / np.sum(weights * shares)]

@@ -13,12 +13,14 @@ from tfx.utils import path_utils
 
 
 class BaselineStrategy(resolver.ResolverStrategy):
-    """The latest blessed model before the candidate that answers the same question.
+    """The model blessed last, other than the candidate, that answers the same question.
 
     TFX's LatestBlessedModelStrategy would, when a run is repeated, name the candidate itself:
     the Evaluator, asked to compare a model with itself, would run again instead of answering from
-    the cache, and the Pusher would push it a second time. A model of other classes or other
-    images cannot be compared and is passed over.
+    the cache, and the Pusher would push it a second time. A younger model is a baseline as well:
+    settings that return to earlier ones bring an old model back from the Trainer's cache, and it
+    must not replace a better one that is served by now. A model of other classes or other images
+    cannot be compared and is passed over.
 
     The Resolver takes the channels `candidate`, `model` and `model_blessing`, and gives them back
     with what was resolved.
@@ -31,24 +33,22 @@ class BaselineStrategy(resolver.ResolverStrategy):
         del store
         candidate = input_dict["candidate"][0]
         question = _layout(candidate)
-        blessings = {
-            blessing.get_int_custom_property(
-                constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY
-            ): blessing
-            for blessing in input_dict["model_blessing"]
-            if blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == 1
-        }
-        earlier = sorted(
-            (model for model in input_dict["model"] if model.id < candidate.id),
-            key=lambda model: model.id,
-            reverse=True,
+        others = {model.id: model for model in input_dict["model"] if model.id != candidate.id}
+        # By blessing, not by model: one that came back from the cache was blessed later than made.
+        latest_first = sorted(
+            input_dict["model_blessing"], key=lambda blessing: blessing.id, reverse=True
         )
-        for model in earlier:
-            if model.id in blessings and _layout(model) == question:
+        for blessing in latest_first:
+            if blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) != 1:
+                continue
+            model = others.get(
+                blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY)
+            )
+            if model is not None and _layout(model) == question:
                 return {
                     "candidate": [candidate],
                     "model": [model],
-                    "model_blessing": [blessings[model.id]],
+                    "model_blessing": [blessing],
                 }
         return {"candidate": [candidate], "model": [], "model_blessing": []}
 

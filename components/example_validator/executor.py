@@ -7,12 +7,10 @@ from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.example_validator import executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 
 from components.errors import InputError
-
-# Both TFX's and TFDV's; neither has a constant for it.
-_FILE = "SchemaDiff.pb"
 
 
 class Executor(executor.Executor):
@@ -28,8 +26,10 @@ class Executor(executor.Executor):
         artifacts = output_dict[standard_component_specs.ANOMALIES_KEY]
         found = []
         for split in artifact_utils.decode_split_names(artifacts[0].split_names):
-            file = os.path.join(artifact_utils.get_split_uri(artifacts, split), _FILE)
-            with open(file, "rb") as stream:
+            file = os.path.join(
+                artifact_utils.get_split_uri(artifacts, split), executor.DEFAULT_FILE_NAME
+            )
+            with fileio.open(file, "rb") as stream:
                 anomalies = anomalies_pb2.Anomalies.FromString(stream.read())
             found += [f"{split}: {clause}" for clause in explain(anomalies)]
         if found:

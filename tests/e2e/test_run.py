@@ -119,7 +119,7 @@ def test_too_much_bad_input_stops_the_run_with_the_list(project: Project) -> Non
 def test_two_runs_at_once(project: Project, first_run: dict[str, Any]) -> None:
     del first_run
     first = subprocess.Popen(
-        [*project.command, "run"], cwd=project.folder, env=project.environment,
+        [*project.command, "run", "--set", "evaluate.max_drop=1.0"], cwd=project.folder, env=project.environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

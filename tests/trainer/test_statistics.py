@@ -19,7 +19,7 @@ def test_statistics_by_hand(tmp_path: Path) -> None:
     rest = {
         "image/height": 2,
         "image/width": 2,
-        "image/channels": 2,
+        "image/channels": 3,
         "image/dtype": b"uint8",
         "source/height": 2,
         "source/width": 2,
@@ -33,14 +33,14 @@ def test_statistics_by_hand(tmp_path: Path) -> None:
     records = [
         {
             **rest,
-            "image/sum": np.array([8, 20], np.float32),
-            "image/sum_squares": np.array([20, 100], np.float32),
+            "image/sum": np.array([8, 20, 4 * 40011], np.float32),
+            "image/sum_squares": np.array([20, 100, 4 * 40011**2], np.float32),
             "mask/class_pixels": np.array([3, 0, 1]),
         },
         {
             **rest,
-            "image/sum": np.array([4, 10], np.float32),
-            "image/sum_squares": np.array([8, 50], np.float32),
+            "image/sum": np.array([4, 10, 2 * 40011], np.float32),
+            "image/sum_squares": np.array([8, 50, 2 * 40011**2], np.float32),
             "mask/class_pixels": np.array([1, 1, 0]),
         },
     ]
@@ -49,9 +49,10 @@ def test_statistics_by_hand(tmp_path: Path) -> None:
         transform | transform_fn_io.WriteTransformFn(str(tmp_path / "graph"))
         metadata_io.write_metadata(metadata, str(tmp_path / "graph" / "metadata"))
     learnt = read(str(tmp_path / "graph"))
-    assert learnt.mean == pytest.approx((2, 5))
-    # Variance of 1, 1, 3, 3, 2, 2 is 4/6; a constant channel is divided by 1.
-    assert learnt.deviation == pytest.approx(((4 / 6) ** 0.5, 1))
+    assert learnt.mean == pytest.approx((2, 5, 40011))
+    # Variance of 1, 1, 3, 3, 2, 2 is 4/6; a constant channel is divided by 1. So is the third,
+    # 40011 throughout, whose square is rounded up by 7 in float32.
+    assert learnt.deviation == pytest.approx(((4 / 6) ** 0.5, 1, 1))
     # Of five labelled pixels four are a; the ignored one is in neither share.
     assert learnt.class_frequency == pytest.approx((0.8, 0.2))
 
@@ -67,3 +68,8 @@ def test_class_weights_by_hand() -> None:
 
 def test_a_class_that_never_occurs_weighs_nothing() -> None:
     assert class_weights([0.5, 0.5, 0.0], "inverse") == pytest.approx([1, 1, 0])
+
+
+def test_nothing_labelled_weighs_nothing() -> None:
+    assert class_weights([0.0, 0.0], "inverse") == [0, 0]
+    assert class_weights([0.0, 0.0], "median_frequency") == [0, 0]

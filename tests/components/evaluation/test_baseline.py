@@ -28,6 +28,7 @@ def resolve(tmp_path: Path):
         blessing = standard_artifacts.ModelBlessing()
         blessing.set_int_custom_property("current_model_id", number)
         blessing.set_int_custom_property("blessed", int(blessed))
+        blessing.id = 100 + len(blessings)
         blessings.append(blessing)
 
     def baseline_of(number: int) -> list[int]:
@@ -46,7 +47,7 @@ def resolve(tmp_path: Path):
     return baseline_of
 
 
-def test_the_latest_blessed_model_before_the_candidate(resolve) -> None:
+def test_the_model_blessed_last_other_than_the_candidate(resolve) -> None:
     resolve.model(1, blessed=True)
     resolve.model(2, blessed=True)
     resolve.model(3, blessed=False)
@@ -58,7 +59,12 @@ def test_a_repeated_run_resolves_what_its_first_run_did(resolve) -> None:
     resolve.model(1, blessed=True)
     resolve.model(2, blessed=True)  # blessed by the first run
     assert resolve(2) == [1]
-    assert resolve(1) == []
+
+
+def test_an_older_model_is_compared_with_the_younger_one_that_is_served(resolve) -> None:
+    resolve.model(1, blessed=True)
+    resolve.model(2, blessed=True)
+    assert resolve(1) == [2]
 
 
 def test_a_model_of_other_classes_is_no_baseline(resolve) -> None:
