@@ -118,10 +118,14 @@ def test_too_much_bad_input_stops_the_run_with_the_list(project: Project) -> Non
 
 def test_two_runs_at_once(project: Project, first_run: dict[str, Any]) -> None:
     del first_run
+    # Of the two models that were pushed the first comes back, and may be the worse one.
     first = subprocess.Popen(
-        [*project.command, "run", "--set", "evaluate.max_drop=1.0"], cwd=project.folder, env=project.environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [*project.command, "run", "--set", "evaluate.max_drop=1.0"],
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         time.sleep(2)
         second = project.overtile("run")
