@@ -129,7 +129,8 @@ def _set(values: dict[str, Any], key: str, value: Any, name: str) -> None:
 
 def _explain(error: ValidationError) -> str:
     """One clause a wrong key: the key, what is wrong with its value, and what is allowed."""
-    return "; ".join(_explain_one(dict(problem)) for problem in error.errors()) + "."
+    told = "; ".join(_explain_one(dict(problem)) for problem in error.errors())
+    return told if told.endswith("?") else told + "."
 
 
 def _explain_one(problem: dict[str, Any]) -> str:

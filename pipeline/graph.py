@@ -1,10 +1,24 @@
-"""The DAG."""
+"""The DAG.
+
+From TFX's own modules: `tfx.v1` imports Google Cloud's AI Platform too, which takes seconds.
+"""
 
 from __future__ import annotations
 
 import os
 
-from tfx import v1 as tfx
+from tfx import types
+from tfx.components.evaluator.component import Evaluator
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.components.tuner.component import Tuner
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.types import standard_artifacts
 
 from components import schema
 from components.evaluation.baseline import BaselineStrategy
@@ -26,7 +40,7 @@ BEAM = [
 ]
 
 
-def build_pipeline(config: PipelineConfig) -> tfx.dsl.Pipeline:
+def build_pipeline(config: PipelineConfig) -> Pipeline:
     """From labelled images to a pushed model.
 
     Args:
@@ -40,12 +54,10 @@ def build_pipeline(config: PipelineConfig) -> tfx.dsl.Pipeline:
     examples.with_beam_pipeline_args(threads(config))
 
     # What the records look like, without their pixels.
-    statistics = tfx.components.StatisticsGen(
-        examples=examples.outputs["examples"], stats_options=stats_options()
-    )
+    statistics = StatisticsGen(examples=examples.outputs["examples"], stats_options=stats_options())
 
     # What records must look like; curated, not inferred.
-    expected = tfx.components.ImportSchemaGen(schema_file=str(schema.FILE))
+    expected = ImportSchemaGen(schema_file=str(schema.FILE))
 
     # Stops the run where the two disagree.
     validator = ExampleValidator(
@@ -53,13 +65,13 @@ def build_pipeline(config: PipelineConfig) -> tfx.dsl.Pipeline:
     )
 
     # Channel means and deviations, class frequencies and weights, from the records' sums.
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=examples.outputs["examples"],
         schema=expected.outputs["schema"],
         preprocessing_fn="trainer.statistics.preprocessing_fn",
         materialize=False,
         disable_statistics=True,
-        splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
+        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
     )
     transform.add_upstream_node(validator)
     inputs = {
@@ -70,10 +82,10 @@ def build_pipeline(config: PipelineConfig) -> tfx.dsl.Pipeline:
     # The best hyperparameters of a few short trainings.
     tuner = None
     if config.tune.trials:
-        tuner = tfx.components.Tuner(
+        tuner = Tuner(
             tuner_fn="trainer.tune.tuner_fn",
-            train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
-            eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
+            train_args=trainer_pb2.TrainArgs(splits=[TRAIN]),
+            eval_args=trainer_pb2.EvalArgs(splits=[EVAL]),
             custom_config={
                 **settings,
                 "tune": config.tune.model_dump(mode="json"),
@@ -83,29 +95,29 @@ def build_pipeline(config: PipelineConfig) -> tfx.dsl.Pipeline:
         )
 
     # A model, exported with its signatures and warm-up requests.
-    trainer = tfx.components.Trainer(
+    trainer = Trainer(
         run_fn="trainer.train.run_fn",
-        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
-        eval_args=tfx.proto.EvalArgs(splits=[EVAL]),
+        train_args=trainer_pb2.TrainArgs(splits=[TRAIN]),
+        eval_args=trainer_pb2.EvalArgs(splits=[EVAL]),
         hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
         custom_config={
             **settings,
             "checkpoints": str(config.workspace / "checkpoints"),
-            "description": {"name": config.name, "colours": config.data.colours},
+            "description": {"name": config.name},
         },
         **inputs,
     )
 
     # The blessed model before this one.
-    baseline = tfx.dsl.Resolver(
+    baseline = Resolver(
         strategy_class=BaselineStrategy,
         candidate=trainer.outputs["model"],
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        model=types.Channel(type=standard_artifacts.Model),
+        model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
     ).with_id("Baseline")
 
     # IoU a class against the gate and the baseline: a blessing, or none.
-    evaluator = tfx.components.Evaluator(
+    evaluator = Evaluator(
         examples=examples.outputs["examples"],
         example_splits=[EVAL],
         model=trainer.outputs["model"],
@@ -117,21 +129,19 @@ def build_pipeline(config: PipelineConfig) -> tfx.dsl.Pipeline:
     pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(config.serving))
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(config.serving))
         ),
     )
 
     nodes = [examples, statistics, expected, validator, transform, tuner, trainer]
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(config.workspace / "artifacts"),
         components=[node for node in [*nodes, baseline, evaluator, pusher] if node],
         enable_cache=True,
-        metadata_connection_config=(
-            tfx.orchestration.metadata.sqlite_metadata_connection_config(
-                str(config.workspace / "metadata.sqlite")
-            )
+        metadata_connection_config=sqlite_metadata_connection_config(
+            str(config.workspace / "metadata.sqlite")
         ),
         beam_pipeline_args=[*BEAM, "--direct_running_mode=in_memory"],
     )

@@ -51,7 +51,7 @@ def predict(
       model: takes images as ingestion reads them.
       images: files, and folders of them; of a multi-page TIFF every page is an image.
       out: folder; made if it is missing.
-      colours: that go before the model's own.
+      colours: a class's colour as #rrggbb, for some of the classes.
 
     Returns:
       What was written, and the files that could not be read.
@@ -66,7 +66,7 @@ def predict(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error.strerror}.") from None
-    palette = overlay.colours(model.layout.classes, {**model.colours, **colours})
+    palette = overlay.colours(model.layout.classes, colours)
     written = []
     for place, target in enumerate(targets):
         progress.info("", extra={"what": "image", "done": place, "total": len(targets)})

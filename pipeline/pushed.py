@@ -21,13 +21,11 @@ class Model:
     Attributes:
       path: its folder.
       layout: of the images that it takes.
-      colours: a class's colour as #rrggbb, for some of the classes.
       signatures: by name; each takes and returns tensors by keyword.
     """
 
     path: Path
     layout: Layout
-    colours: Mapping[str, str]
     signatures: Mapping[str, Any]
 
     def mask(self, image: np.ndarray) -> np.ndarray:
@@ -96,4 +94,4 @@ def load(path: Path) -> Model:
     # The function alone would not keep the variables alive.
     signatures = dict(model.signatures)
     signatures["_owner"] = model
-    return Model(path, layout, description.get("colours", {}), signatures)
+    return Model(path, layout, signatures)

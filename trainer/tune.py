@@ -30,7 +30,7 @@ def tuner_fn(fn_args: Any) -> Any:
     `custom_config` has what `Settings.to_json` wrote, `tune` (the configuration's section) and
     `trials` (a folder that outlives the execution).
     """
-    from tfx.v1.components import TunerFnResult
+    from tfx.components.tuner.component import TunerFnResult
 
     custom = fn_args.custom_config
     settings = train.Settings.from_json(custom)

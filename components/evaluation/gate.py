@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
 
+from components.errors import InputError
 from components.evaluation import confusion
 from components.evaluation.config import EvaluateConfig
 
@@ -39,7 +40,7 @@ class Rule:
         """What a person reads."""
         value = "undefined" if self.value is None else f"{self.value:.3f}"
         verb = "reaches" if self.passed else "is below"
-        return f"{self.metric} {value} {verb} {self.limit:.3f} (evaluate.{self.rule})"
+        return f"{self.metric} {value} {verb} {self.limit:.4g} (evaluate.{self.rule})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,13 +68,13 @@ def eval_config(evaluate: EvaluateConfig, classes: Sequence[str]) -> tfma.EvalCo
       classes: the class names.
 
     Raises:
-      ValueError: `evaluate.min_iou` names a class that there is not.
+      InputError: `evaluate.min_iou` names a class that there is not.
     """
     unknown = set(evaluate.min_iou) - set(classes)
     if unknown:
-        raise ValueError(
+        raise InputError(
             f"evaluate.min_iou names {', '.join(sorted(unknown))}; the classes are "
-            f"{', '.join(classes)}"
+            f"{', '.join(classes)}."
         )
     floors = {
         "mean_iou": evaluate.min_mean_iou,

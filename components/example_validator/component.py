@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tensorflow_data_validation as tfdv
-from tfx import v1 as tfx
+from tfx.components.example_validator import component
 from tfx.dsl.components.base import executor_spec
 
 from components.example_validator.executor import Executor
 from components.records import DESCRIPTIVE_FEATURES
 
 
-class ExampleValidator(tfx.components.ExampleValidator):
+class ExampleValidator(component.ExampleValidator):
     """Stops the run where statistics contradict the schema; else as TFX's."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

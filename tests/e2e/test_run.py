@@ -105,7 +105,7 @@ def test_a_model_below_the_gate_is_refused(project: Project, first_run: dict[str
     refused = project.overtile("run", "--set", "evaluate.min_mean_iou=0.9999")
     assert refused.returncode == 3
     told = refused.stdout + refused.stderr
-    assert "is below 1.000 (evaluate.min_mean_iou)" in told.replace("\n", " ")
+    assert "is below 0.9999 (evaluate.min_mean_iou)" in told.replace("\n", " ")
     assert project.versions() == before
 
 

@@ -17,7 +17,6 @@ class Threshold:
     def __init__(self) -> None:
         self.path = Path("serving/7")
         self.layout = Layout(1, "uint8", ("background", "cell"))
-        self.colours = {"cell": "#c80000"}
 
     def mask(self, image: np.ndarray) -> np.ndarray:
         assert image.dtype == np.uint8
@@ -35,18 +34,13 @@ def run(images: list[Path], out: Path, colours: dict[str, str] | None = None) ->
 
 
 def test_masks_hold_class_ids_and_overlays_colours(tmp_path: Path) -> None:
-    written, bad = run([grey(tmp_path / "a.png", 200)], tmp_path / "out")
+    written, bad = run([grey(tmp_path / "a.png", 200)], tmp_path / "out", {"cell": "#c80000"})
     assert bad == []
     mask = cv2.imread(written[0].mask, cv2.IMREAD_UNCHANGED)
     assert mask.shape == (4, 6)
     assert (mask == 1).all()
     # 0.6 * 200 + 0.4 * 200 = 200 red, 0.6 * 200 = 120 green and blue; OpenCV puts blue first.
     assert cv2.imread(written[0].overlay)[0, 0].tolist() == [120, 120, 200]
-
-
-def test_colours_of_the_configuration_go_first(tmp_path: Path) -> None:
-    written, _ = run([grey(tmp_path / "a.png", 200)], tmp_path / "out", {"cell": "#0000c8"})
-    assert cv2.imread(written[0].overlay)[0, 0].tolist() == [200, 120, 120]
 
 
 def test_bad_images_are_named_and_the_others_done(tmp_path: Path) -> None:

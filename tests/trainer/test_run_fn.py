@@ -44,7 +44,7 @@ def test_what_is_exported_answers_as_it_was_evaluated_in_training(
         custom_config={
             **settings.to_json(),
             "checkpoints": str(tmp_path / "checkpoints"),
-            "description": {"name": "discs", "colours": {}},
+            "description": {"name": "discs"},
         },
         # What the Tuner found goes before what the configuration says.
         hyperparameters={"space": [], "values": {"train.learning_rate": 0.005}},

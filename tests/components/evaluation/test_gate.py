@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.errors import InputError
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.gate import Evaluation, eval_config, read_evaluation
 from components.records import IGNORE, Layout, Record, encode, parse
@@ -110,7 +111,7 @@ def test_metrics_and_a_passed_gate(tmp_path: Path, models: dict[int, str]) -> No
         ("min_mean_iou", False),
         ("min_iou.dark", True),
     ]
-    assert found.rules[0].sentence() == "mean_iou 0.550 is below 0.600 (evaluate.min_mean_iou)"
+    assert found.rules[0].sentence() == "mean_iou 0.550 is below 0.6 (evaluate.min_mean_iou)"
 
 
 def test_a_worse_model_than_the_baseline_is_not_blessed(
@@ -145,5 +146,5 @@ def test_a_worse_model_than_the_baseline_is_not_blessed(
 
 
 def test_a_floor_for_a_class_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ValueError, match="names grey; the classes are dark, bright"):
+    with pytest.raises(InputError, match="names grey; the classes are dark, bright"):
         eval_config(EvaluateConfig(min_iou={"grey": 0.5}), CLASSES)
