@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from components.evaluation.confusion import metrics
 from components.image_example_gen import sources, splitting
 from components.image_example_gen.config import DataConfig, IngestConfig
 from components.image_example_gen.reading import SampleError, read_sample
+from components.image_example_gen.sources.contract import Sample
 from components.image_example_gen.splitting import Placed
 from pipeline import planning
 from pipeline.pushed import Model
@@ -78,7 +79,7 @@ def evaluate(model: Model, data: DataConfig, ingest: IngestConfig, whole: bool) 
     if whole:
         placed = [Placed(sample, records.EVAL, "", "") for sample in listing.samples]
     else:
-        placed = _kept_from_training(data, bad)
+        placed = _kept_from_training(listing.samples, data, bad)
 
     confusion = np.zeros((len(layout.classes), len(layout.classes)), np.int64)
     images = 0
@@ -117,12 +118,13 @@ def _batches(
         yield batch
 
 
-def _kept_from_training(data: DataConfig, bad: list[SetAside]) -> list[Placed]:
+def _kept_from_training(
+    samples: Sequence[Sample], data: DataConfig, bad: list[SetAside]
+) -> list[Placed]:
     """The images of the eval split; adds those that cannot be read to `bad`."""
     assert data.path is not None
     source = sources.of(data)
     digests: dict[str, str] = {}
-    samples = source.listing(data).samples
     for sample in samples:
         try:
             digests[sample.key] = source.digest(sample.image)

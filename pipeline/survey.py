@@ -14,6 +14,7 @@ import numpy as np
 from components.errors import BadFileError, InputError, SetAside
 from components.image_example_gen import sources
 from components.image_example_gen.config import DataConfig
+from components.image_example_gen.reading import check_size
 from components.image_example_gen.sources.contract import Listing, Sample, Source
 
 _READERS = 4
@@ -127,11 +128,7 @@ def _look(source: Source, sample: Sample, root: Path) -> _Look | SetAside:
         image = source.read_image(sample.image)
         reference = sample.mask
         mask = source.read_mask(sample.mask)
-        if mask.shape != image.shape[:2]:
-            raise BadFileError(
-                f"mask is {mask.shape[1]}x{mask.shape[0]}, "
-                f"image is {image.shape[1]}x{image.shape[0]}"
-            )
+        check_size(mask, image)
     except BadFileError as error:
         return SetAside(reference.name(root), str(error))
     height, width, channels = image.shape

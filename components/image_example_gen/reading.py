@@ -45,14 +45,18 @@ def read_pair(sample: Sample, data: DataConfig) -> tuple[np.ndarray, np.ndarray]
         image = fit(source.read_image(sample.image), data.channels, data.dtype)
         reference = sample.mask
         mask = source.read_mask(sample.mask)
-        if mask.shape != image.shape[:2]:
-            raise BadFileError(
-                f"mask is {mask.shape[1]}x{mask.shape[0]}, "
-                f"image is {image.shape[1]}x{image.shape[0]}"
-            )
+        check_size(mask, image)
         return image, to_class_ids(mask, lookup_table(data.classes, data.ignore))
     except BadFileError as error:
         raise SampleError(SetAside(reference.name(data.path), str(error))) from error
+
+
+def check_size(mask: np.ndarray, image: np.ndarray) -> None:
+    """Raises BadFileError where a mask [H, W] is not of the size of its image [H, W, C]."""
+    if mask.shape != image.shape[:2]:
+        raise BadFileError(
+            f"mask is {mask.shape[1]}x{mask.shape[0]}, image is {image.shape[1]}x{image.shape[0]}"
+        )
 
 
 def read_sample(

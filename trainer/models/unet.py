@@ -70,8 +70,8 @@ def _two_convolutions(x: Any, width: int, options: UNetOptions) -> Any:
 def normalise(x: Any) -> Any:
     """Batch normalisation over the batch of all replicas together.
 
-    Momentum is 0.98: statistics of the last 50 steps or so. With 0.9 the eval IoU jumps from epoch
-    to epoch by several hundredths; with 0.99 a run of a few hundred steps would be evaluated with
+    Momentum is 0.98: statistics of the last 50 steps or so. 0.9 remembers ten, which is few at a
+    batch of four tiles; with Keras's 0.99 a run of a few hundred steps would be evaluated with
     statistics of its first steps.
     """
     # Only where there are several replicas: the synchronised layer has no fused kernel.
