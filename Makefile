@@ -43,7 +43,7 @@ $(VENV)/.installed: uv.lock pyproject.toml | $(UV)
 	@touch $@
 
 $(VENV)/.installed-dev: uv.lock pyproject.toml | $(UV)
-	@.ci/install $(UV) --extra dev
+	@.ci/install $(UV) --extra dev --extra kubeflow
 	@touch $@ $(VENV)/.installed
 
 .tools/bin/uv:
