@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.averaging import WeightAverage
+
 progress = logging.getLogger("overtile.progress")
 
 
@@ -45,7 +47,8 @@ class Checkpoints(keras.callbacks.Callback):
     """Saves everything after each epoch, keeps the best weights, and stops early.
 
     A killed training that is started again with the same directory goes on after the last whole
-    epoch with the same weights, optimizer and patience.
+    epoch with the same weights, optimizer and patience. The best weights are those that were
+    evaluated: the average, where there is one.
 
     Attributes:
       epoch: epochs that are done.
@@ -53,9 +56,16 @@ class Checkpoints(keras.callbacks.Callback):
       best_iou: its eval mean IoU.
     """
 
-    def __init__(self, model: keras.Model, directory: Path, patience: int | None) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        directory: Path,
+        patience: int | None,
+        average: WeightAverage | None = None,
+    ) -> None:
         super().__init__()
         self.directory, self.patience = directory, patience
+        self._evaluated = average.weights if average else model.get_weights
         self.history: list[dict[str, float]] = []
         self._model = model
         self._state = {
@@ -65,7 +75,8 @@ class Checkpoints(keras.callbacks.Callback):
             "history": tf.Variable("[]", dtype=tf.string),
         }
         model.optimizer.build(model.trainable_variables)
-        checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, **self._state)
+        saved = {**self._state, "average": average.variables} if average else self._state
+        checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, **saved)
         self._manager = tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=1)
         if self._manager.restore_or_initialize():
             self.history = json.loads(self._state["history"].numpy())
@@ -97,7 +108,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._state["epoch"].assign(epoch + 1)
         if values["val_mean_iou"] > self.best_iou:
             # The weights first: a checkpoint never names a best epoch whose weights are missing.
-            np.savez(self._best_weights(epoch + 1), *self._model.get_weights())
+            np.savez(self._best_weights(epoch + 1), *self._evaluated())
             self._state["best_epoch"].assign(epoch + 1)
             self._state["best_iou"].assign(values["val_mean_iou"])
         self._state["history"].assign(json.dumps(self.history))

@@ -58,6 +58,13 @@ class TrainConfig(BaseModel, extra="forbid", frozen=True):
     )
     warmup_steps: NonNegativeInt = Field(0, description="steps over which the rate rises from zero")
     momentum: float = Field(0.99, ge=0, lt=1, description="of sgd")
+    weight_average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of a moving average of weights, which is evaluated and exported in "
+        "their place, such as 0.99; 0 is none",
+    )
     class_weights: Literal["none", "median_frequency", "inverse"] = Field(
         "none", description="how much more a pixel of a rare class counts in the loss"
     )

@@ -19,6 +19,7 @@ from components.records import Layout, parse
 from trainer import export, schedules
 from trainer import input as model_input
 from trainer import strategy as devices
+from trainer.averaging import WeightAverage
 from trainer.callbacks import Checkpoints, Progress
 from trainer.config import AugmentConfig, ModelConfig, TrainConfig
 from trainer.losses import CrossEntropy
@@ -157,7 +158,8 @@ def train(
     keras.utils.set_random_seed(1 + plan.seed)
     with devices.policy(precision), strategy.scope():
         model = compiled(settings, statistics)
-        checkpoints = Checkpoints(model, directory, plan.early_stopping)
+        average = WeightAverage(model, plan.weight_average) if plan.weight_average else None
+        checkpoints = Checkpoints(model, directory, plan.early_stopping, average)
     first_step = checkpoints.epoch * steps_per_epoch
     if first_step:
         progress.info(
@@ -176,7 +178,8 @@ def train(
             validation_data=evaluation_batches(settings, eval_files),
             callbacks=[
                 Progress(epochs * steps_per_epoch, first_step),
-                checkpoints,
+                *([average] if average else []),
+                checkpoints,  # after the average, which it saves
                 keras.callbacks.TensorBoard(str(directory / "logs"), write_graph=False),
             ],
             verbose=0,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 import subprocess
@@ -56,9 +57,11 @@ def test_it_learns(run) -> None:
     assert [entry["epoch"] for entry in trained.summary["history"]] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("weight_average", [0.0, 0.9])
 def test_a_killed_training_goes_on_to_the_same_model(
-    run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    run, weight_average: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    run = functools.partial(run, weight_average=weight_average)
     whole = run("whole")
 
     class Killed(BaseException):
@@ -81,6 +84,20 @@ def test_a_killed_training_goes_on_to_the_same_model(
     for expected, given in zip(whole.model.get_weights(), resumed.model.get_weights()):
         assert np.allclose(expected, given, atol=1e-5)
     assert resumed.summary["best_mean_iou"] == pytest.approx(whole.summary["best_mean_iou"])
+
+
+def test_what_is_evaluated_and_kept_is_the_average_of_the_weights(
+    run, record_files, layout
+) -> None:
+    # With this decay and four steps the average still holds much of the first, worse weights.
+    trained = run("average", steps=4, weight_average=0.9)
+    last = run("last", steps=4)
+    told = trained.summary["history"][0]["val_mean_iou"]
+    assert told != last.summary["history"][0]["val_mean_iou"]
+    batches = train.evaluation_batches(settings(layout), [record_files["eval"]])
+    assert trained.model.evaluate(batches, verbose=0, return_dict=True)[
+        "mean_iou"
+    ] == pytest.approx(told)
 
 
 def test_a_finished_training_is_not_trained_further(run) -> None:
@@ -112,6 +129,7 @@ def test_a_step_on_two_replicas_is_the_step_on_one() -> None:
     assert found["replicas"] == 2
     # Sums in another order differ by rounding; dividing by each replica's own pixels, by 0.1.
     assert found["weights"] < 1e-6
+    assert found["averages"] < 1e-6
     # The fused kernel of a single device keeps the variance of n pixels as n / (n - 1) times what
     # it is; at the bottom of this network n is 3 * 8 * 8 in the smaller batch.
     assert found["statistics"] < 0.02

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from components.records import IGNORE, Layout
 from tests.trainer.conftest import blobs
+from trainer.averaging import WeightAverage
 from trainer.config import AugmentConfig, ModelConfig, TrainConfig
 from trainer.losses import pixel_weights
 from trainer.statistics import Statistics
@@ -23,7 +24,7 @@ LAYOUT = Layout(1, "uint8", ("background", "cell"))
 
 
 def after_training(where: tf.distribute.Strategy) -> dict[str, list[np.ndarray]]:
-    """Trained weights, and the moving statistics of batch normalisation."""
+    """Trained weights, their moving average, and the moving statistics of batch normalisation."""
     settings = Settings(
         LAYOUT,
         ModelConfig(options={"width": 4, "depth": 2}),
@@ -42,9 +43,13 @@ def after_training(where: tf.distribute.Strategy) -> dict[str, list[np.ndarray]]
     tf.keras.utils.set_random_seed(5)
     with where.scope():
         model = compiled(settings, STATISTICS)
-    model.fit(batches, epochs=2, verbose=0)
+        average = WeightAverage(model, 0.5)
+    model.fit(batches, epochs=2, verbose=0, callbacks=[average])
     return {
         "weights": [weight.numpy() for weight in model.trainable_weights],
+        "averages": [
+            value for value, weight in zip(average.weights(), model.weights) if weight.trainable
+        ],
         "statistics": [weight.numpy() for weight in model.non_trainable_weights],
     }
 
