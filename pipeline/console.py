@@ -34,11 +34,18 @@ def quietly(workspace: Path | None, name: str) -> Iterator[Display]:
     from pipeline.progress import Display
     from pipeline.quiet import quiet
 
-    log = Path(os.devnull)
-    if workspace and os.access(workspace, os.W_OK):
-        log = workspace / "logs" / f"{name}.log"
-    with quiet(log) as terminal, Display(Console(file=terminal.err)) as display:
+    with (
+        quiet(log_file(workspace, name)) as terminal,
+        Display(Console(file=terminal.err)) as display,
+    ):
         yield display
+
+
+def log_file(workspace: Path | None, name: str) -> Path:
+    """Where the libraries' chatter goes: `logs/<name>.log` of the workspace, or nowhere."""
+    if workspace and os.access(workspace, os.W_OK):
+        return workspace / "logs" / f"{name}.log"
+    return Path(os.devnull)
 
 
 @contextlib.contextmanager

@@ -7,14 +7,17 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
+from components import display
 from components.errors import BadFileError, InputError, SetAside
 from components.image_example_gen import decode
 from components.image_example_gen.ordering import natural_key
 from components.image_example_gen.reading import fit
+from components.records import Layout
 from pipeline import overlay
-from pipeline.pushed import Model
 
 progress = logging.getLogger("overtile.progress")
 
@@ -34,6 +37,24 @@ class Prediction:
     overlay: str
 
 
+class Segmenter(Protocol):
+    """A model that gives masks: `pipeline.pushed.Model` or `pipeline.served.Served`."""
+
+    @property
+    def path(self) -> Path | str:
+        """Where it is."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """Of the images that it takes."""
+        ...
+
+    def mask(self, image: np.ndarray) -> np.ndarray:
+        """Class ids, uint8 [H, W], of an image [H, W, channels] of the layout's dtype."""
+        ...
+
+
 class Target(NamedTuple):
     """An image, or a page of one (from 0), and what its outputs are called."""
 
@@ -43,7 +64,7 @@ class Target(NamedTuple):
 
 
 def predict(
-    model: Model, images: Sequence[Path], out: Path, colours: Mapping[str, str]
+    model: Segmenter, images: Sequence[Path], out: Path, colours: Mapping[str, str]
 ) -> tuple[list[Prediction], list[SetAside]]:
     """Writes `<name>_mask.png` and `<name>_overlay.png` of each image.
 
@@ -66,17 +87,17 @@ def predict(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error.strerror}.") from None
-    palette = overlay.colours(model.layout.classes, colours)
+    palette = display.colours(model.layout.classes, colours)
     written = []
     for place, target in enumerate(targets):
         progress.info("", extra={"what": "image", "done": place, "total": len(targets)})
         try:
             pixels = decode.decode_image(target.path, target.page)
             image = fit(pixels, model.layout.channels, model.layout.dtype)
+            mask = model.mask(image)
         except BadFileError as error:
             bad.append(SetAside(_named(target), str(error)))
             continue
-        mask = model.mask(image)
         files = [out / f"{target.name}_{kind}.png" for kind in ("mask", "overlay")]
         overlay.write_png(files[0], mask)
         overlay.write_png(files[1], overlay.overlay(image, mask, palette))
@@ -114,7 +135,9 @@ def targets_of(images: Sequence[Path]) -> tuple[list[Target], list[SetAside]]:
     return targets, bad
 
 
-def to_json(model: Model, written: Sequence[Prediction], bad: Sequence[SetAside]) -> dict[str, Any]:
+def to_json(
+    model: Segmenter, written: Sequence[Prediction], bad: Sequence[SetAside]
+) -> dict[str, Any]:
     """What `overtile predict --json` prints."""
     return {
         "model": str(model.path),

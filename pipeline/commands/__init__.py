@@ -1,0 +1,1 @@
+"""Commands of `overtile` that are rooms of their own."""
