@@ -33,17 +33,28 @@ def metrics(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
     # Python's division of counts is exact enough; integers this size have no rounding to lose.
     counts = np.asarray(confusion, np.float64).reshape(len(classes), len(classes))
     hits, labels, predictions = np.diag(counts), counts.sum(1), counts.sum(0)
-    iou = _ratio(hits, labels + predictions - hits)
+    overlap = iou(hits, labels, predictions)
     accuracy = _ratio(hits, labels)
     values = [
-        _mean(iou),
-        float(_ratio(np.nansum(labels * iou), labels.sum())),
+        _mean(overlap),
+        float(_ratio(np.nansum(labels * overlap), labels.sum())),
         float(_ratio(hits.sum(), counts.sum())),
         _mean(accuracy),
-        *iou,
+        *overlap,
         *_ratio(2 * hits, labels + predictions),
     ]
     return {name: float(value) for name, value in zip(names(classes), values)}
+
+
+def iou(hits: np.ndarray, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Intersection over union, n_ii / (t_i + sum_j n_ji - n_ii); NaN where there is no union.
+
+    Args:
+      hits: pixels that are called rightly, of any shape.
+      labels: pixels labelled so, of the same shape.
+      predictions: pixels predicted so, of the same shape.
+    """
+    return _ratio(hits, labels + predictions - hits)
 
 
 def confusion(mask: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:

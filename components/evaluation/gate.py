@@ -16,6 +16,7 @@ CANDIDATE, BASELINE = "candidate", "baseline"
 
 # The signature predicts one record at a time; larger batches would only hold more in memory.
 _BATCH_SIZE = 8
+_MOST_DIGITS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +39,19 @@ class Rule:
 
     def sentence(self) -> str:
         """What a person reads."""
-        value = "undefined" if self.value is None else f"{self.value:.3f}"
+        if self.value is None:
+            value, limit = "undefined", f"{self.limit:.4g}"
+        else:
+            digits = 3
+            # Until one sees that it falls short.
+            while not self.passed and digits < _MOST_DIGITS and self._looks_equal(digits):
+                digits += 1
+            value, limit = f"{self.value:.{digits}f}", f"{self.limit:.{max(digits, 4)}g}"
         verb = "reaches" if self.passed else "is below"
-        return f"{self.metric} {value} {verb} {self.limit:.4g} (evaluate.{self.rule})"
+        return f"{self.metric} {value} {verb} {limit} (evaluate.{self.rule})"
+
+    def _looks_equal(self, digits: int) -> bool:
+        return self.value is not None and f"{self.value:.{digits}f}" == f"{self.limit:.{digits}f}"
 
 
 @dataclasses.dataclass(frozen=True)

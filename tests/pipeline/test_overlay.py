@@ -3,6 +3,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from components import display
 from pipeline import overlay
 
 
@@ -10,7 +11,7 @@ def test_a_class_is_tinted_and_lined_and_background_left_clear() -> None:
     image = np.full((5, 5, 1), 100, np.uint8)
     mask = np.zeros((5, 5), np.uint8)
     mask[1:4, 1:4] = 1
-    palette = overlay.colours(["background", "cell"], {"cell": "#c80000"})
+    palette = display.colours(["background", "cell"], {"cell": "#c80000"})
     assert palette == [None, (200, 0, 0)]
     seen = overlay.overlay(image, mask, palette)
     # Inside: 0.6 * 100 + 0.4 * 200 = 140 red, 0.6 * 100 = 60 green and blue.
@@ -18,21 +19,6 @@ def test_a_class_is_tinted_and_lined_and_background_left_clear() -> None:
     # Every other pixel of the 3 x 3 square has a neighbour of another class: it is the line.
     assert seen[1, 1].tolist() == seen[2, 1].tolist() == [200, 0, 0]
     assert seen[0, 0].tolist() == [100, 100, 100]
-
-
-def test_a_class_without_a_colour_takes_the_next_of_the_palette() -> None:
-    names = ["Background", "a", "b", "c"]
-    assert overlay.colours(names, {"b": "#010203"}) == [
-        None,
-        (0xE6, 0x9F, 0x00),
-        (1, 2, 3),
-        (0x56, 0xB4, 0xE9),
-    ]
-
-
-def test_many_classes_have_colours_of_their_own() -> None:
-    found = overlay.colours([str(number) for number in range(40)], {})
-    assert len(set(found)) == 40
 
 
 def test_sixteen_bits_are_stretched() -> None:

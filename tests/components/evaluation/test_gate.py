@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from components.errors import InputError
 from components.evaluation.config import EvaluateConfig
-from components.evaluation.gate import Evaluation, eval_config, read_evaluation
+from components.evaluation.gate import Evaluation, Rule, eval_config, read_evaluation
 from components.records import IGNORE, Layout, Record, encode, parse
 from trainer.metrics import confusion
 
@@ -112,6 +112,22 @@ def test_metrics_and_a_passed_gate(tmp_path: Path, models: dict[int, str]) -> No
         ("min_iou.dark", True),
     ]
     assert found.rules[0].sentence() == "mean_iou 0.550 is below 0.6 (evaluate.min_mean_iou)"
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "passed", "told"),
+    [
+        (0.7, 0.7, True, "mean_iou 0.700 reaches 0.7"),
+        (0.6996, 0.7, False, "mean_iou 0.6996 is below 0.7"),  # not 0.700
+        (0.91234, 0.912345, False, "mean_iou 0.912340 is below 0.912345"),
+        (None, 0.5, False, "mean_iou undefined is below 0.5"),
+    ],
+)
+def test_a_sentence_shows_what_falls_short(
+    value: float | None, limit: float, passed: bool, told: str
+) -> None:
+    rule = Rule("min_mean_iou", "mean_iou", value, limit, passed)
+    assert rule.sentence() == f"{told} (evaluate.min_mean_iou)"
 
 
 def test_a_worse_model_than_the_baseline_is_not_blessed(
