@@ -79,6 +79,11 @@ class Layout:
     classes: tuple[str, ...]
     storage: Literal["raw", "png"] = "raw"
 
+    @property
+    def has_file_format(self) -> bool:
+        """Whether PNG or JPEG, which a model decodes by itself, can hold such images."""
+        return self.channels in (1, 3, 4) and self.dtype != "float32"
+
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON values; `Layout.from_json` reads it."""
         return {**dataclasses.asdict(self), "classes": list(self.classes)}

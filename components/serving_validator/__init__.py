@@ -1,0 +1,1 @@
+"""ServingValidator: a model that does not load, or answers wrongly, is not pushed."""
