@@ -12,7 +12,7 @@ from components.evaluation import confusion
 from components.records import IGNORE, Layout, Record, encode
 from trainer import metrics
 from trainer.export import Exported
-from trainer.losses import CrossEntropy, pixel_weights
+from trainer.losses import Loss, pixel_weights
 from trainer.models.registry import Geometry
 from trainer.statistics import class_weights
 
@@ -47,9 +47,16 @@ def test_class_pixels_frequencies_and_weights(serialized: bytes) -> None:
 def test_loss(serialized: bytes) -> None:
     del serialized
     weights = pixel_weights(tf.constant(MASK[None]), tf.ones(2))
-    loss = CrossEntropy()(MASK[None], logits()[None], sample_weight=weights)
+
+    def loss(name: str) -> float:
+        return float(Loss({name: 1.0})(MASK[None], logits()[None], sample_weight=weights))
+
     # Three of four right: -(3 ln 3/4 + ln 1/4) / 4. Over six pixels it would be divided by 6.
-    assert float(loss) == pytest.approx(-(3 * math.log(3 / 4) + math.log(1 / 4)) / 4, rel=1e-6)
+    entropy = -(3 * math.log(3 / 4) + math.log(1 / 4)) / 4
+    assert loss("cross_entropy") == pytest.approx(entropy, rel=1e-6)
+    # Dark is guessed 2 * 3/4 + 2 * 1/4 = 2 in four pixels, 3/4 of it rightly: 2 * 3/4 / (1 + 2) =
+    # 1/2. Bright is guessed 2 as well, 2 * 3/4 + 1/4 rightly: 2 * 7/4 / (3 + 2) = 7/10.
+    assert loss("dice") == pytest.approx((1 / 2 + 3 / 10) / 2, rel=1e-6)
 
 
 def test_training_metric() -> None:

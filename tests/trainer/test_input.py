@@ -85,6 +85,16 @@ def test_frame_gives_a_valid_network_its_context() -> None:
     assert np.all(labels[:31] == 1)
 
 
+def test_a_tile_is_evaluated_with_surroundings_that_count_nowhere() -> None:
+    image, mask = tf.random.uniform([5, 6, 1]), tf.ones([5, 6], tf.uint8)
+    framed, labels = model_input.frame(image, mask, SAME, surroundings=3)
+    # 5 + 2 * 3 = 11 becomes 12, a multiple of the stride 4; 6 + 2 * 3 is 12 already.
+    assert framed.shape == (12, 12, 1)
+    assert np.array_equal(framed, np.pad(image, [(3, 4), (3, 3), (0, 0)], mode="reflect"))
+    assert np.all(labels[3:8, 3:9] == 1)
+    assert np.sum(labels != IGNORE) == 30
+
+
 @pytest.mark.parametrize(("channels", "dtype"), [(1, "uint8"), (3, "uint8"), (1, "uint16")])
 def test_png_decodes_to_the_pixels_that_were_written(channels: int, dtype: str) -> None:
     top = np.iinfo(dtype).max

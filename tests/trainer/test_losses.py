@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from components.records import IGNORE
-from trainer.losses import CrossEntropy, pixel_weights
+from trainer.losses import Loss, pixel_weights
 
 
 def test_pixel_weights_divide_by_the_labelled_pixels_of_the_batch() -> None:
@@ -25,18 +25,56 @@ def test_a_batch_without_a_label_weighs_nothing() -> None:
 def test_cross_entropy_by_hand() -> None:
     mask = tf.constant([[[0, 1]]], tf.uint8)
     logits = tf.constant([[[[math.log(3), 0.0], [0.0, 0.0]]]])
-    loss = CrossEntropy()(mask, logits, sample_weight=pixel_weights(mask, tf.constant([1.0, 3.0])))
+    loss = Loss({"cross_entropy": 1.0})(
+        mask, logits, sample_weight=pixel_weights(mask, tf.constant([1.0, 3.0]))
+    )
     # Probabilities of the labels are 3/4 and 1/2: (1 * ln(4/3) + 3 * ln 2) / 2.
     assert float(loss) == pytest.approx((math.log(4 / 3) + 3 * math.log(2)) / 2)
 
 
-def test_an_ignored_pixel_has_no_part_in_the_loss_or_its_gradient() -> None:
+def test_dice_by_hand() -> None:
+    mask = tf.constant([[[0, 1]], [[1, IGNORE]]], tf.uint8)
+    third = math.log(2)  # against 0: probabilities 2/3 and 1/3
+    logits = tf.constant([[[[third, 0.0], [0.0, 0.0]]], [[[0.0, third], [9.0, 0.0]]]])
+    loss = Loss({"dice": 1.0})(mask, logits, sample_weight=pixel_weights(mask, tf.ones(2)))
+    # First image. Class 0: 2 * 2/3 / (1 + 2/3 + 1/2) = 8/13; class 1: 2 * 1/2 / (1 + 1/2 + 1/3) =
+    # 6/11; missing (5/13 + 5/11) / 2 = 60/143. Second: class 1 alone is labelled,
+    # 2 * 2/3 / (1 + 2/3) = 4/5, missing 1/5. Two of three labelled pixels are the first image's.
+    assert float(loss) == pytest.approx(2 / 3 * 60 / 143 + 1 / 3 * 1 / 5)
+
+
+def test_losses_add_up_by_weight() -> None:
+    mask = tf.constant([[[0, 1]]], tf.uint8)
+    logits = tf.constant([[[[1.0, 0.0], [0.5, 0.0]]]])
+    weights = pixel_weights(mask, tf.ones(2))
+    one, other = (
+        float(Loss({name: 1.0})(mask, logits, sample_weight=weights))
+        for name in ("cross_entropy", "dice")
+    )
+    both = Loss({"cross_entropy": 1.0, "dice": 0.5})(mask, logits, sample_weight=weights)
+    assert float(both) == pytest.approx(one + other / 2)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "dice"])
+def test_a_batch_without_a_label_has_no_loss_and_no_gradient(name: str) -> None:
+    mask = tf.fill([1, 2, 2], tf.constant(IGNORE, tf.uint8))
+    logits = tf.Variable(tf.random.stateless_normal([1, 2, 2, 2], [1, 2]))
+    with tf.GradientTape() as tape:
+        loss = Loss({name: 1.0})(mask, logits, sample_weight=pixel_weights(mask, tf.ones(2)))
+    assert float(loss) == 0
+    assert not np.any(tape.gradient(loss, logits))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "dice"])
+def test_an_ignored_pixel_has_no_part_in_the_loss_or_its_gradient(name: str) -> None:
     mask = tf.constant([[[0, IGNORE]]], tf.uint8)
     weights = pixel_weights(mask, tf.ones(2))
     logits = tf.Variable([[[[1.0, 0.0], [5.0, -5.0]]]])
     with tf.GradientTape() as tape:
-        loss = CrossEntropy()(mask, logits, sample_weight=weights)
+        loss = Loss({name: 1.0})(mask, logits, sample_weight=weights)
     gradient = tape.gradient(loss, logits).numpy()
-    assert float(loss) == pytest.approx(math.log(1 + math.exp(-1)))
+    guess = 1 / (1 + math.exp(-1))
+    expected = {"cross_entropy": -math.log(guess), "dice": 1 - 2 * guess / (1 + guess)}
+    assert float(loss) == pytest.approx(expected[name])
     assert np.all(gradient[0, 0, 1] == 0)
     assert np.all(gradient[0, 0, 0] != 0)

@@ -28,7 +28,13 @@ def after_training(where: tf.distribute.Strategy) -> dict[str, list[np.ndarray]]
     settings = Settings(
         LAYOUT,
         ModelConfig(options={"width": 4, "depth": 2}),
-        TrainConfig(optimizer="sgd", learning_rate=0.05, momentum=0.9, schedule="constant"),
+        TrainConfig(
+            optimizer="sgd",
+            learning_rate=0.05,
+            momentum=0.9,
+            schedule="constant",
+            loss={"cross_entropy": 1.0, "dice": 1.0},
+        ),
         AugmentConfig(),
     )
     images, masks = (np.stack(arrays) for arrays in zip(*(blobs(seed) for seed in range(7))))
