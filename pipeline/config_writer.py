@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from components.image_example_gen.config import SplitConfig
+from components.image_example_gen.config import SpansConfig, SplitConfig
 
 if TYPE_CHECKING:
     from pipeline.planning import Findings
@@ -30,8 +30,10 @@ def text(findings: Findings, target: Path) -> str:
     assert data.path is not None
     kind = "file" if data.format == "stack" else "folder"
     pairs = len(findings.survey.listing.samples)
+    of_spans = " in the first span" if data.spans else ""
     lines = [
-        f"# {pairs} labelled images. Every other key has a default; unknown keys are errors.",
+        f"# {pairs} labelled images{of_spans}. "
+        "Every other key has a default; unknown keys are errors.",
         "",
         "data:",
         _line(2, "path", _scalar(_near(data.path, target)), "relative to this file"),
@@ -57,6 +59,7 @@ def text(findings: Findings, target: Path) -> str:
         )
     lines += [
         *_split(data.split),
+        *_spans(data.spans),
         "",
         "ingest:",
         _line(2, "tile", str(findings.ingest.tile), "side in pixels of what the model sees"),
@@ -91,6 +94,19 @@ def _split(split: SplitConfig) -> list[str]:
         "  # group: (.*)_",
         "  split:",
         _line(4, "eval_share", f"{split.eval_share:g}", "of the images, chosen by a hash"),
+    ]
+
+
+def _spans(section: SpansConfig | None) -> list[str]:
+    if section is None:
+        return []
+    return [
+        "  # Deliveries of labels, a folder each; the split above is about the first. Later ones",
+        "  # only train: docs/retraining.md.",
+        "  spans:",
+        _line(4, "pattern", _scalar(section.pattern), "the folders' names"),
+        _line(4, "marker", _scalar(section.marker), "a file that says that a folder is whole"),
+        _line(4, "window", str(section.window), "how many of them train, the newest ones"),
     ]
 
 

@@ -194,14 +194,15 @@ def _project(file: Path, must_exist: bool) -> Iterator[Check]:
 
 
 def _data(data: Any) -> Check:
-    from components.image_example_gen import sources
+    from components.image_example_gen import sources, spans
 
     try:
-        listing = sources.of(data).listing(data)
+        one = spans.one_of(data)
+        listing = sources.of(one).listing(one)
     except InputError as error:
         return Check("data", "wrong", str(error), "Mend data.path, or run `overtile init` again.")
     lone = len(listing.lone_images) + len(listing.lone_masks)
-    found = f"{len(listing.samples)} pairs in {data.path}"
+    found = f"{len(listing.samples)} pairs in {one.path}"
     if lone:
         return Check(
             "data", "warning", f"{found}, {lone} files without partner", "A run sets them aside."

@@ -12,7 +12,7 @@ import numpy as np
 from components import records
 from components.errors import BadFileError, InputError, SetAside
 from components.evaluation.confusion import metrics
-from components.image_example_gen import sources, splitting
+from components.image_example_gen import sources, spans, splitting
 from components.image_example_gen.config import DataConfig, IngestConfig
 from components.image_example_gen.reading import SampleError, read_sample
 from components.image_example_gen.sources.contract import Sample
@@ -65,6 +65,9 @@ def evaluate(model: Model, data: DataConfig, ingest: IngestConfig, whole: bool) 
       InputError: there are no such images, or their classes are not the model's.
     """
     layout = model.layout
+    if data.spans:
+        # The spans' first holds the evaluation set; a folder that is named is whole by itself.
+        data = data.model_copy(update={"spans": None}) if whole else spans.one_of(data)
     data, ingest = planning.complete(
         data.model_copy(update={"channels": layout.channels, "dtype": layout.dtype}), ingest
     )

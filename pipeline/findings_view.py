@@ -28,6 +28,8 @@ def render(findings: Findings) -> RenderableType:
     pairs = len(seen.listing.samples)
     looked = "" if seen.looked_at == pairs else f" ({seen.looked_at} of them looked at)"
     facts.add_row("data", str(data.path))
+    if data.spans:
+        facts.add_row("spans", f"{data.spans.pattern}; what follows is about the first")
     facts.add_row("pairs", f"{pairs}{looked}: {data.images} with {data.masks}{_suffix(findings)}")
     facts.add_row("sizes", _sizes(seen.sizes))
     facts.add_row("pixels", f"{data.dtype}, {_channels(data.channels)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError
-from components.image_example_gen import sources
+from components.image_example_gen import sources, spans
 from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig
 from components.image_example_gen.sources import paired
 from components.image_example_gen.splitting import side_by_hash
@@ -70,12 +70,17 @@ class Findings:
 
 
 def inspect(path: Path) -> Findings:
-    """Looks at a folder.
+    """Looks at a folder; of spans, at the first.
 
     Raises:
       InputError: it holds no data set of a format that is known.
     """
-    data = _recognised(path)
+    section = spans.recognise(path) if path.is_dir() else None
+    if section:
+        of_spans = DataConfig(path=path.absolute(), spans=section)
+        data = _recognised(path / spans.first(of_spans).name)
+    else:
+        data = _recognised(path)
     seen = survey(data, _MOST_INSPECTED)
     proposed, ingest, meant = _proposal(seen)
     related = len(seen.keys) == len(seen.listing.samples) and guessing.related_frames(
@@ -84,6 +89,8 @@ def inspect(path: Path) -> Findings:
     split = _split(seen, related)
     if split is not None:
         proposed = proposed.model_copy(update={"split": split})
+    if section:
+        proposed = proposed.model_copy(update={"path": path.absolute(), "spans": section})
     return Findings(
         survey=seen,
         meaning=meant,
@@ -103,6 +110,9 @@ def complete(data: DataConfig, ingest: IngestConfig) -> tuple[DataConfig, Ingest
     """
     if data.channels and data.dtype and data.classes:
         return data, ingest
+    if data.spans:
+        one, ingest = complete(spans.one_of(data), ingest)
+        return one.model_copy(update={"path": data.path, "spans": data.spans}), ingest
     root = sources.folder(data)
     named = (root / data.images).exists() and (root / data.masks).exists()
     if not named and not {"images", "masks"} & data.model_fields_set:

@@ -50,6 +50,9 @@ def _rows(section: type[BaseModel], prefix: str = "") -> list[str]:
             rows += _rows(part, f"{prefix}{name}.")
         else:
             rows.append(_row(prefix + name, field))
+            if type(None) in get_args(part):
+                for optional in filter(_is_section, get_args(part)):
+                    rows += _rows(optional, f"{prefix}{name}.")
     return rows
 
 

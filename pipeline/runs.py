@@ -19,6 +19,7 @@ Status = Literal["running", "pushed", "refused", "unchanged", "failed", "stopped
 
 # Whoever only looks holds the lock for a moment; a run that starts then must not give up.
 _LOCK_TRIES, _LOCK_PAUSE = 5, 0.1
+_LOCKS = {"run": "lock", "watch": "watch.lock"}
 
 
 @dataclasses.dataclass
@@ -34,15 +35,18 @@ class Result:
       metrics: of the model on the eval split: `mean_iou`, `iou/<class>`, ...
       baseline: the same of the last blessed model; None where there was none.
       gate: each rule: rule, metric, value, limit, passed.
+      validation: each check of the exported model behind a server: name, value, limit, passed,
+        sentence; empty where none was asked for.
       pushed: path and version of what this run pushed.
       earlier: path and version under which an earlier run pushed this very model.
       serving: path and version of the newest version there is.
       set_aside: each file that was left out: file, reason.
+      spans: what there is to tell of spans; see `pipeline.span_outcome`. None without them.
       counts: of images and records; see `components.image_example_gen.integrity.Counts`.
       seconds: of each component that ran or was answered from the cache.
       cached: the components that were.
       resumed_from_step: where training went on after a kill; None where it began anew.
-      report: the HTML report.
+      report: the HTML report; of an earlier run where this one found everything in the cache.
       config, log: files.
       error: one sentence, where there is something wrong.
       exit_code: of the command: 0 done, 1 failed, 2 bad input, 3 refused, 130 stopped by hand.
@@ -56,11 +60,13 @@ class Result:
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     baseline: dict[str, float] | None = None
     gate: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    validation: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     pushed: dict[str, str] | None = None
     earlier: dict[str, str] | None = None
     serving: dict[str, str] | None = None
     set_aside: list[dict[str, str]] = dataclasses.field(default_factory=list)
     counts: dict[str, Any] | None = None
+    spans: dict[str, Any] | None = None
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     cached: list[str] = dataclasses.field(default_factory=list)
     resumed_from_step: int | None = None
@@ -113,7 +119,7 @@ def past(workspace: Path) -> list[Result]:
             continue  # not ours, or damaged with the disk: the others are still worth showing
     found.sort(key=lambda result: (result.started, len(result.run), result.run))
     # The lock and not the process number says what runs: numbers are given out again.
-    alive = _is_locked(workspace)
+    alive = is_locked(workspace)
     for place, result in enumerate(found):
         if result.status == "running" and not (alive and place == len(found) - 1):
             result.status, result.verdict = "killed", "failed"
@@ -121,15 +127,19 @@ def past(workspace: Path) -> list[Result]:
 
 
 @contextlib.contextmanager
-def lock(workspace: Path) -> Iterator[None]:
+def lock(workspace: Path, what: Literal["run", "watch"] = "run") -> Iterator[None]:
     """Holds a workspace; the kernel lets go of it however this process ends.
+
+    Args:
+      workspace: whose.
+      what: a watch holds it against other watches alone, since runs are what it is for.
 
     Raises:
       InputError: another run holds it, or nothing can be written there.
     """
     try:
         workspace.mkdir(parents=True, exist_ok=True)
-        file = (workspace / "lock").open("a+")
+        file = (workspace / _LOCKS[what]).open("a+")
     except OSError as error:
         raise InputError(f"Nothing can be written to {workspace}: {error.strerror}.") from None
     with file:
@@ -140,9 +150,10 @@ def lock(workspace: Path) -> Iterator[None]:
             except BlockingIOError:
                 if attempt + 1 == _LOCK_TRIES:
                     file.seek(0)
+                    who = file.read().strip() or "unknown"
                     raise InputError(
-                        f"Another run (process {file.read().strip() or 'unknown'}) is at work in "
-                        f"{workspace}; wait for it, or give this one another `workspace`."
+                        f"Another {what} (process {who}) is at work in {workspace}; wait for it, "
+                        "or give this one another `workspace`."
                     ) from None
                 time.sleep(_LOCK_PAUSE)
         file.truncate(0)
@@ -151,9 +162,10 @@ def lock(workspace: Path) -> Iterator[None]:
         yield
 
 
-def _is_locked(workspace: Path) -> bool:
+def is_locked(workspace: Path) -> bool:
+    """Whether a run is at work there."""
     try:
-        with (workspace / "lock").open("rb") as file:
+        with (workspace / _LOCKS["run"]).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

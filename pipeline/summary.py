@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pipeline import span_outcome
 from pipeline.progress import format_seconds
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def show_run(console: Console, result: Result) -> None:
         limits = {rule["metric"]: rule["limit"] for rule in result.gate if not _compares(rule)}
         console.print(iou_table(result.metrics, result.baseline, limits))
         console.print()
-        for rule in result.gate:
+        for rule in [*result.gate, *_served(result)]:
             mark, style = ("✓", "green") if rule["passed"] else ("✗", "bold red")
             if console.options.ascii_only:
                 mark = "+" if rule["passed"] else "x"
@@ -45,13 +46,28 @@ def show_run(console: Console, result: Result) -> None:
             console.print(line, soft_wrap=True)
         console.print()
     show_set_aside(console, result.set_aside)
+    if result.spans:
+        for sentence, tone in span_outcome.lines(result):
+            console.print(Text(sentence, style=tone), soft_wrap=True)
     console.print(_verdict(result), soft_wrap=True)
+    if result.report:
+        console.print(Text(f"Report: {short(result.report)}"), soft_wrap=True)
     took = sum(result.seconds.values())
     cached = f", {_count(len(result.cached), 'component')} from cache" if result.cached else ""
     console.print(
         Text(f"{format_seconds(took)}{cached}; log {short(result.log)}", style="dim"),
         soft_wrap=True,
     )
+
+
+def _served(result: Result) -> list[dict[str, Any]]:
+    """What the model lacked behind a server; in one line where it lacked nothing."""
+    failed = [check for check in result.validation if not check["passed"]]
+    if failed or not result.validation:
+        return failed
+    latency = [check["value"] for check in result.validation if check["name"] == "latency"]
+    took = f", in {latency[0]:.0f} ms an image" if latency else ""
+    return [{"passed": True, "sentence": f"served, it answers as it must{took} (push.validation)"}]
 
 
 def show_set_aside(console: Console, set_aside: Sequence[Mapping[str, str]]) -> None:

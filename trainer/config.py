@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+LossName = Literal["cross_entropy", "dice"]
+
 
 class ModelConfig(BaseModel, extra="forbid", frozen=True):
     """An architecture and its options."""
@@ -58,12 +60,22 @@ class TrainConfig(BaseModel, extra="forbid", frozen=True):
     )
     warmup_steps: NonNegativeInt = Field(0, description="steps over which the rate rises from zero")
     momentum: float = Field(0.99, ge=0, lt=1, description="of sgd")
+    loss: dict[LossName, PositiveFloat] = Field(
+        {"cross_entropy": 1.0},
+        min_length=1,
+        description="the losses that are added up, each with its weight: cross_entropy, dice",
+    )
     weight_average: float = Field(
         0.0,
         ge=0,
         lt=1,
         description="decay of a moving average of weights, which is evaluated and exported in "
         "their place, such as 0.99; 0 is none",
+    )
+    warm_start: bool = Field(
+        True,
+        description="with data.spans, start from the weights of the last blessed model; false "
+        "trains each model from scratch",
     )
     class_weights: Literal["none", "median_frequency", "inverse"] = Field(
         "none", description="how much more a pixel of a rare class counts in the loss"

@@ -49,14 +49,10 @@ class Exported(tf.Module):
         Returns:
           float32 [N, H, W, K].
         """
-        size = tf.shape(images)[1:3]
-        output = model_input.output_size(size, self._geometry)
-        framed = model_input.mirror(
-            tf.cast(images, tf.float32),
-            tf.fill([2], -self._geometry.margin),
-            output + 2 * self._geometry.margin,
+        framed, inside = model_input.surround(
+            images, self._geometry, model_input.surroundings(self._geometry)
         )
-        return self.model(framed, training=False)[:, : size[0], : size[1]]
+        return self.model(framed, training=False)[inside]
 
     def tiled(self, images: tf.Tensor, finish: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """`finish(logits)` of images of any size, cut into overlapping, mirrored tiles.
@@ -180,7 +176,7 @@ def export(
         "tensor": tensor,
         "evaluate": signature(exported.evaluate, "examples", [None], "string"),
     }
-    if model_input.has_file_format(layout):
+    if layout.has_file_format:
         for name in ("serving_default", "probabilities"):
             function = getattr(exported, name)
             signatures[name] = signature(function, "image_bytes", [None], "string")
@@ -202,7 +198,7 @@ def _warm_up_requests(image: tf.Tensor, layout: Layout) -> list[bytes]:
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     inputs = {"tensor": ("image", image[None])}
-    if model_input.has_file_format(layout):
+    if layout.has_file_format:
         encoded = tf.io.encode_png(image)[None]
         inputs["serving_default"] = inputs["probabilities"] = ("image_bytes", encoded)
     logs = []

@@ -13,6 +13,10 @@ from trainer.config import AugmentConfig, TrainConfig
 from trainer.losses import pixel_weights
 from trainer.models.registry import Geometry
 
+# A padded network sees zeros past the edge of what it is given. Mirrored pixels in between, this
+# many, keep them away from what is asked for; more changes nothing (docs/results.md).
+SURROUNDINGS = 32
+
 # Tiles are shuffled within this much memory; the files' order is shuffled as well.
 _SHUFFLE_BYTES = 256 * 2**20
 
@@ -49,11 +53,6 @@ def decode(image_bytes: tf.Tensor, layout: Layout) -> tf.Tensor:
     return image
 
 
-def has_file_format(layout: Layout) -> bool:
-    """Whether PNG or JPEG can hold such images."""
-    return layout.channels in (1, 3, 4) and layout.dtype != "float32"
-
-
 def mirror(images: tf.Tensor, before: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """A window of images that go on mirrored past their edges, however far.
 
@@ -75,24 +74,61 @@ def mirror(images: tf.Tensor, before: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return images
 
 
-def frame(image: tf.Tensor, mask: tf.Tensor, geometry: Geometry) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gives a tile the surroundings that a model needs to answer for all of it.
+def frame(
+    image: tf.Tensor, mask: tf.Tensor, geometry: Geometry, surroundings: int = 0
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gives a tile what a model needs around it to answer for all of it.
 
     Args:
       image: [H, W, C].
       mask: uint8 [H, W].
       geometry: the model's.
+      surroundings: pixels around the tile that the model shall see beyond what it needs.
 
     Returns:
       image [H + a, W + b, C], mirrored past the tile's edges, and mask of the model's output
       size, IGNORE past the tile.
     """
     size = tf.shape(mask)
-    output = output_size(size, geometry)
-    extra = output - size
-    image = mirror(image[None], tf.fill([2], -geometry.margin), output + 2 * geometry.margin)[0]
-    mask = tf.pad(mask, [[0, extra[0]], [0, extra[1]]], constant_values=IGNORE)
-    return image, mask
+    images, _ = surround(image[None], geometry, surroundings)
+    output = tf.shape(images)[1:3] - 2 * geometry.margin
+    after = output - size - surroundings
+    mask = tf.pad(
+        mask,
+        [[surroundings, after[0]], [surroundings, after[1]]],
+        constant_values=IGNORE,
+    )
+    return images[0], mask
+
+
+def surround(
+    images: tf.Tensor, geometry: Geometry, surroundings: int
+) -> tuple[tf.Tensor, tuple[slice, ...]]:
+    """Images that go on mirrored, so that a model answers for all of them.
+
+    Args:
+      images: [N, H, W, C].
+      geometry: the model's.
+      surroundings: pixels on each side beyond what the model needs.
+
+    Returns:
+      float32 [N, H + a, W + b, C], and where in the model's answer to it the images lie.
+    """
+    size = tf.shape(images)[1:3]
+    output = output_size(size + 2 * surroundings, geometry)
+    around = surroundings + geometry.margin
+    window = output + 2 * geometry.margin
+    inside = (
+        slice(None),
+        slice(surroundings, surroundings + size[0]),
+        slice(surroundings, surroundings + size[1]),
+    )
+    return mirror(tf.cast(images, tf.float32), tf.fill([2], -around), window), inside
+
+
+def surroundings(geometry: Geometry) -> int:
+    """How many mirrored pixels around an image a model shall see beyond those it needs."""
+    return 0 if geometry.margin else SURROUNDINGS
 
 
 def output_size(wanted: tf.Tensor, geometry: Geometry) -> tf.Tensor:
@@ -166,14 +202,15 @@ def evaluation_batches(
     """Each record once.
 
     Returns:
-      (image float32 [N, H, W, C], mask uint8 [N, H', W'], weight float32 [N, H', W']); the last
-      N may be smaller. Classes weigh alike here.
+      (image float32 [N, H, W, C], mask uint8 [N, H', W'], weight float32 [N, H', W']), with the
+      surroundings that the exported model gives an image; the last N may be smaller. Classes weigh
+      alike here.
     """
     weights = tf.ones([len(layout.classes)])
 
     def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         record = records.parse(serialized, layout)
-        return frame(tf.cast(record["image"], tf.float32), record["mask"], geometry)
+        return frame(record["image"], record["mask"], geometry, surroundings(geometry))
 
     return (
         tf.data.TFRecordDataset(sorted(files))

@@ -16,13 +16,13 @@ import tensorflow as tf
 
 from components.errors import InputError
 from components.records import Layout, parse
-from trainer import export, schedules
+from trainer import export, schedules, warm_start
 from trainer import input as model_input
 from trainer import strategy as devices
 from trainer.averaging import WeightAverage
 from trainer.callbacks import Checkpoints, Progress
 from trainer.config import AugmentConfig, ModelConfig, TrainConfig
-from trainer.losses import CrossEntropy
+from trainer.losses import Loss
 from trainer.metrics import MeanIoU
 from trainer.models import registry
 from trainer.statistics import Statistics, class_weights, read
@@ -97,9 +97,20 @@ def run_fn(fn_args: Any) -> None:
     # The Trainer gets a new directory each time it is started. This one is the same for the same
     # inputs, so that a killed training is found again.
     directory = Path(custom["checkpoints"]) / key(
-        settings, fn_args.train_files, fn_args.eval_files, fn_args.transform_output
+        settings,
+        fn_args.train_files,
+        fn_args.eval_files,
+        fn_args.transform_output,
+        fn_args.base_model,
     )
-    trained = train(settings, statistics, fn_args.train_files, fn_args.eval_files, directory)
+    trained = train(
+        settings,
+        statistics,
+        fn_args.train_files,
+        fn_args.eval_files,
+        directory,
+        fn_args.base_model,
+    )
 
     # Built anew in float32: it may be served by a machine that computes bfloat16 slowly.
     with devices.policy("float32"):
@@ -111,7 +122,11 @@ def run_fn(fn_args: Any) -> None:
         settings.layout,
         settings.geometry,
         fn_args.serving_model_dir,
-        {**custom["description"], "statistics": dataclasses.asdict(statistics)},
+        {
+            **custom["description"],
+            "model": settings.model.model_dump(mode="json"),
+            "statistics": dataclasses.asdict(statistics),
+        },
         parse(first, settings.layout)["image"],
     )
 
@@ -136,6 +151,7 @@ def train(
     train_files: Sequence[str],
     eval_files: Sequence[str],
     directory: Path,
+    base_model: str | None = None,
 ) -> Trained:
     """Trains a model, or goes on with a training that was killed.
 
@@ -145,6 +161,7 @@ def train(
       train_files: patterns of its TFRecord files.
       eval_files: patterns of the eval split's.
       directory: checkpoints; the same one for the same inputs.
+      base_model: folder of an exported model; where its weights fit, training starts from them.
 
     Returns:
       The model with the weights of its best epoch, by mean IoU on the eval split.
@@ -158,6 +175,8 @@ def train(
     keras.utils.set_random_seed(1 + plan.seed)
     with devices.policy(precision), strategy.scope():
         model = compiled(settings, statistics)
+        is_warm = base_model is not None and _start_warm(model, base_model, settings, statistics)
+        # From here on a checkpoint, where there is one, has the last word on the weights.
         average = WeightAverage(model, plan.weight_average) if plan.weight_average else None
         checkpoints = Checkpoints(model, directory, plan.early_stopping, average)
     first_step = checkpoints.epoch * steps_per_epoch
@@ -189,6 +208,7 @@ def train(
         model,
         {
             "resumed_from_step": first_step,
+            "warm_start_from": base_model if is_warm else None,
             "steps": checkpoints.epoch * steps_per_epoch,
             "best_step": checkpoints.best_epoch * steps_per_epoch,
             "best_mean_iou": checkpoints.best_iou,
@@ -199,6 +219,21 @@ def train(
             "history": checkpoints.history,
         },
     )
+
+
+def _start_warm(
+    model: keras.Model, base_model: str, settings: Settings, statistics: Statistics
+) -> bool:
+    """Gives the model the weights of an exported one; False where they do not fit."""
+    with devices.policy("float32"):
+        plain = build(settings, statistics)
+    try:
+        model.set_weights(warm_start.weights(base_model, settings.model, plain))
+    except warm_start.OtherModelError as error:
+        note = f"Training starts afresh, not from the last blessed model: {error}."
+        progress.info(note, extra={"note": note})
+        return False
+    return True
 
 
 def build(settings: Settings, statistics: Statistics) -> keras.Model:
@@ -217,7 +252,7 @@ def compiled(settings: Settings, statistics: Statistics) -> keras.Model:
     model = build(settings, statistics)
     model.compile(
         optimizer=schedules.optimizer(settings.train),
-        loss=CrossEntropy(),
+        loss=Loss(settings.train.loss),
         metrics=[MeanIoU(len(settings.layout.classes))],
     )
     return model

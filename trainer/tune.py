@@ -108,6 +108,8 @@ class _HyperModel(keras_tuner.HyperModel):
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         settings = self._settings(hp)
+        # Every trial begins with the same weights, in whichever process and after whichever kill.
+        keras.utils.set_random_seed(1 + settings.train.seed)
         with devices.policy(devices.precision(settings.train.precision)):
             return train.compiled(settings, self.statistics)
 

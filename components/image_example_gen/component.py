@@ -18,6 +18,7 @@ class ImageExampleGenSpec(component_spec.ComponentSpec):
         "data": component_spec.ExecutionParameter(type=str),
         "ingest": component_spec.ExecutionParameter(type=str),
         "span": component_spec.ExecutionParameter(type=int),
+        "spans": component_spec.ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict[str, Any]] = {}
     OUTPUTS: ClassVar = {
@@ -30,7 +31,8 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
 
     Outputs:
       examples: Examples with the splits train and eval; beside them `counts.json` and
-        `set_aside.jsonl` (see `integrity`).
+        `set_aside.jsonl` (see `integrity`). With `data.spans` one artifact a new span, whose eval
+        split is empty, and before them, in the first run, the evaluation set, whose train split is.
     """
 
     SPEC_CLASS = ImageExampleGenSpec
@@ -50,9 +52,11 @@ class ImageExampleGen(base_beam_component.BaseBeamComponent):
         super().__init__(
             ImageExampleGenSpec(
                 # A colour changes no record, so changing one must not ingest anew.
-                data=data.model_dump_json(exclude={"colours"}),
+                data=data.model_dump_json(exclude={"colours", "spans"}),
                 ingest=ingest.model_dump_json(),
                 span=span,
+                # The driver puts those to be ingested in its place.
+                spans=data.spans.model_dump_json() if data.spans else "",
                 examples=channel.Channel(type=standard_artifacts.Examples),
             )
         )

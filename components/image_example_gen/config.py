@@ -50,6 +50,39 @@ def _spelled_out(values: Any) -> Any:
     return numbers
 
 
+SPAN = "{SPAN}"
+"""What stands for a span's number in the pattern of its folder's name."""
+
+
+class SpansConfig(BaseModel, extra="forbid", frozen=True):
+    """Labelled data that keeps coming, each delivery (a span) in a folder of its own."""
+
+    pattern: str = Field(
+        f"span-{SPAN}",
+        description=f"names of the spans' folders below data.path; {SPAN} is the span's number",
+    )
+    marker: str = Field(
+        "_COMPLETE",
+        pattern=r"^[^/]+$",
+        description="file in a span's folder that says that the span is whole",
+    )
+    window: PositiveInt = Field(5, description="how many spans, the newest ones, train")
+    min_agreement: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="how well the last blessed model must agree with a new span's labels: 0 is "
+        "chance, 1 how well it agrees with the evaluation set's; below this the span is refused",
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern_has_one_number(cls, value: str) -> str:
+        if value.count(SPAN) != 1 or "/" in value:
+            raise ValueError(f"give a folder's name with {SPAN} once, such as span-{SPAN}")
+        return value
+
+
 class DataConfig(BaseModel, extra="forbid", frozen=True):
     """Where the labelled images are and what their masks mean."""
 
@@ -81,6 +114,11 @@ class DataConfig(BaseModel, extra="forbid", frozen=True):
         "(patient, slide, video); without one, each image is a group of its own",
     )
     split: SplitConfig = SplitConfig()
+    spans: SpansConfig | None = Field(
+        None,
+        description="folders of labels that keep coming (see docs/retraining.md); `spans: {}` "
+        "takes the defaults below",
+    )
 
     @field_validator("classes", mode="before")
     @classmethod

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import os
+import logging
 
 from tfx.components.example_gen import utils
 from tfx.dsl.components.base import base_driver
@@ -14,12 +13,16 @@ from tfx.orchestration.portable import data_types
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import standard_component_specs
 
-from components.image_example_gen import sources
-from components.image_example_gen.config import DataConfig
+from components.image_example_gen import spans
+from components.image_example_gen.config import DataConfig, IngestConfig, SpansConfig
+from components.image_example_gen.fingerprint import fingerprint
+from components.resolving import ledger
+
+progress = logging.getLogger("overtile.progress")
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Puts the data set's fingerprint among what decides whether a cached result answers.
+    """Puts what the data is like among what decides whether a cached result answers.
 
     The first base is what TFX's compiler asks for, the second what its launcher runs.
     """
@@ -31,34 +34,73 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """Adds the fingerprint to the execution's properties and to the artifact.
 
+        With spans it decides which to ingest.
+
         Raises:
-          InputError: there is no such data set.
+          InputError: there is no such data set, or no span is whole.
         """
         properties = execution_info.exec_properties
-        digest = fingerprint(DataConfig.model_validate_json(properties["data"]))
-        result = driver_output_pb2.DriverOutput()
-        for key, value in {**properties, utils.FINGERPRINT_PROPERTY_NAME: digest}.items():
-            data_types_utils.set_metadata_value(result.exec_properties[key], value)
+        data = DataConfig.model_validate_json(properties["data"])
+        if properties.get("spans"):
+            data = data.model_copy(
+                update={"spans": SpansConfig.model_validate_json(properties["spans"])}
+            )
+            recipe = spans.recipe(data, IngestConfig.model_validate_json(properties["ingest"]))
+            with self._mlmd_connection as handle:
+                known = ledger.read(handle.store, execution_info.pipeline_info.id, recipe)
+            request = decide(data, known)
+            changed = {"spans": request.to_json()}
+            labels = {spans.RECIPE: recipe, spans.REQUEST: request.to_json()}
+            number = request.spans[-1].number
+        else:
+            digest = fingerprint(data)
+            changed = labels = {utils.FINGERPRINT_PROPERTY_NAME: digest}
+            number = properties["span"]
 
         key = standard_component_specs.EXAMPLES_KEY
         artifact = copy.deepcopy(execution_info.output_dict[key][0].mlmd_artifact)
-        artifact.properties[utils.SPAN_PROPERTY_NAME].int_value = properties["span"]
-        artifact.custom_properties[utils.FINGERPRINT_PROPERTY_NAME].string_value = digest
+        artifact.properties[utils.SPAN_PROPERTY_NAME].int_value = number
+        for name, label in labels.items():
+            artifact.custom_properties[name].string_value = label
+        result = driver_output_pb2.DriverOutput()
+        for name, value in {**properties, **changed}.items():
+            data_types_utils.set_metadata_value(result.exec_properties[name], value)
         result.output_artifacts[key].artifacts.append(artifact)
         return result
 
 
-def fingerprint(data: DataConfig) -> str:
-    """A digest of name, size and time of change of each file of a data set.
+def decide(data: DataConfig, known: ledger.Ledger) -> spans.Request:
+    """Which spans to ingest; without new ones the last request again, which the cache answers.
 
     Raises:
-      InputError: there is no such data set.
+      InputError: no span is whole and none was ingested before.
     """
-    root = sources.folder(data)
-    sha256 = hashlib.sha256()
-    for path in sources.of(data).files(data):
-        status = path.stat()
-        # Not `relative_to`: data.images may lead out of the folder.
-        line = f"{os.path.relpath(path, root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
-        sha256.update(line.encode())
-    return sha256.hexdigest()
+    assert data.spans is not None
+    found = spans.find(data)
+    if found.waiting:
+        _note(f"Not whole yet, without {data.spans.marker}: {', '.join(found.waiting)}.")
+    if not found.whole and not known.last_request:
+        spans.first(data)  # raises, and says what there is
+    # Of a data set whose older spans were removed only what is there can be looked at.
+    wanted = spans.needed(found.whole, data.spans.window, frozen=known.evaluation is not None)
+    looked_at = [spans.look(data, span) for span in wanted]
+    settled = known.settled(data.spans.min_agreement)
+    pending = spans.pending(looked_at, settled)
+    if not pending:
+        return spans.Request.from_json(known.last_request)
+    before = known.fingerprints
+    again = [
+        span.name
+        for span in pending
+        if before.get(span.number, span.fingerprint) != span.fingerprint
+    ]
+    if again:
+        _note(f"Changed since it was ingested, so ingested anew: {', '.join(again)}.")
+    new = [span.name for span in pending if span.name not in again]
+    if new:
+        _note(f"New: {', '.join(new)}.")
+    return spans.Request(tuple(pending), known.evaluation.uri if known.evaluation else "")
+
+
+def _note(text: str) -> None:
+    progress.info(text, extra={"note": text})

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from tfx import types
+from tfx.components.example_gen import utils
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
 from components.errors import BadFileError, InputError, SetAside
-from components.image_example_gen import integrity, shards, sources, splitting
+from components.image_example_gen import integrity, shards, sources, spans, splitting
 from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.frozen import Frozen
 from components.image_example_gen.sources.contract import Sample, Source
-from components.records import SPLITS
+from components.records import EVAL, SPLITS, TRAIN
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -37,8 +40,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         Args:
           input_dict: unused.
-          output_dict: `examples`, one artifact.
-          exec_properties: `data` and `ingest`, JSON of those sections; `span`.
+          output_dict: `examples`, one artifact; with spans those of `outputs` take its place.
+          exec_properties: `data` and `ingest`, JSON of those sections; `span`; `spans`, JSON of a
+            `spans.Request`, or empty.
 
         Raises:
           InputError: the data set cannot be used; its `set_aside` lists the bad files, and so
@@ -47,34 +51,100 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """
         data = DataConfig.model_validate_json(exec_properties["data"])
         ingest = IngestConfig.model_validate_json(exec_properties["ingest"])
-        examples = artifact_utils.get_single_instance(
-            output_dict[standard_component_specs.EXAMPLES_KEY]
-        )
-        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        artifacts = output_dict[standard_component_specs.EXAMPLES_KEY]
+        request = None
+        if exec_properties.get("spans"):
+            request = spans.Request.from_json(exec_properties["spans"])
+            artifacts[:] = outputs(request, artifacts[0])
+        for examples in artifacts:
+            examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        if request:
+            self._write_spans(data, ingest, request, artifacts)
+        else:
+            (examples,) = artifacts
+            whole = spans.Span(exec_properties["span"], "")
+            self._write(data, ingest, whole, dict.fromkeys(SPLITS, examples))
+
+        for examples in artifacts:
+            examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+            # TFX knows no other word; its readers go by the files' names, which do not end in .gz.
+            examples_utils.set_file_format(examples, "tfrecords_gzip")
+
+    def _write_spans(
+        self,
+        data: DataConfig,
+        ingest: IngestConfig,
+        request: spans.Request,
+        artifacts: Sequence[types.Artifact],
+    ) -> None:
+        """Writes the records of each span to its artifact, and the evaluation set, if it is new."""
+        frozen = Frozen.read(Path(request.frozen)) if request.frozen else None
+        evaluation, training = (artifacts[:1], artifacts[1:]) if frozen is None else ([], artifacts)
+        for span, examples in zip(request.spans, training, strict=True):
+            targets = dict.fromkeys(SPLITS, examples)
+            if frozen is None:
+                targets[EVAL] = evaluation[0]
+            try:
+                placed = self._write(spans.within(data, span), ingest, span, targets, frozen)
+            except InputError as error:
+                raise InputError(f"{span.name}: {error}", error.set_aside) from error
+            if frozen is None:
+                assert data.path is not None
+                held = [place for place in placed if place.split == EVAL]
+                frozen = Frozen.of(span.name, held, data.path)
+                frozen.write(Path(evaluation[0].uri))
+
+    def _write(
+        self,
+        data: DataConfig,
+        ingest: IngestConfig,
+        span: spans.Span,
+        targets: Mapping[str, types.Artifact],
+        frozen: Frozen | None = None,
+    ) -> list[splitting.Placed]:
+        """Writes the records of one data set.
+
+        Args:
+          data: the data set.
+          ingest: how images become records.
+          span: its number goes into the records, its name before the names of files.
+          targets: the artifact that gets each split's records; accounts go to that of train.
+          frozen: the evaluation set, where it is another span's.
+
+        Returns:
+          Every sample that was to become records.
+        """
         try:
-            self._write(data, ingest, exec_properties["span"], examples)
+            return self._write_or_refuse(data, ingest, span, targets, frozen)
         except InputError as error:
             if error.set_aside:
-                uri = Path(examples.uri)
+                uri = Path(targets[TRAIN].uri)
+                removed = uri.parent if span.name else uri
                 integrity.write_set_aside(
-                    uri.with_name(f"{uri.name}.{integrity.SET_ASIDE_FILE}"), error.set_aside
+                    removed.with_name(f"{removed.name}.{integrity.SET_ASIDE_FILE}"),
+                    error.set_aside,
                 )
             raise
 
-        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
-        # TFX knows no other word; its readers go by the files' names, which do not end in .gz.
-        examples_utils.set_file_format(examples, "tfrecords_gzip")
-
-    def _write(
-        self, data: DataConfig, ingest: IngestConfig, span: int, examples: types.Artifact
-    ) -> None:
+    def _write_or_refuse(
+        self,
+        data: DataConfig,
+        ingest: IngestConfig,
+        span: spans.Span,
+        targets: Mapping[str, types.Artifact],
+        frozen: Frozen | None,
+    ) -> list[splitting.Placed]:
         source = sources.of(data)
         listing = source.listing(data)
         assert data.path is not None
+        root = data.path.parent if span.name else data.path
         digests, unreadable = _digest_all(source, listing.samples, data.path)
-        plan = splitting.plan(
-            [sample for sample in listing.samples if sample.key in digests], digests, data
-        )
+        samples = [sample for sample in listing.samples if sample.key in digests]
+        if frozen:
+            placed, held_back = splitting.plan_later(samples, digests, data, frozen.why_held_back)
+            plan = splitting.Plan(placed, [], [])
+        else:
+            plan, held_back = splitting.plan(samples, digests, data), []
         twins = [
             SetAside(
                 sample.image.name(data.path),
@@ -86,9 +156,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         images = len(listing.samples) + len(listing.lone_images)
 
         # Even past the limit all images are read, so that people see all that is wrong at once.
-        reports = self._run(data, ingest, span, plan.placed, examples)
+        reports = self._run(data, ingest, span, plan.placed, targets)
         set_aside += [entry for report in reports for entry in report.set_aside]
-        bad = sorted([*set_aside, *listing.lone_masks], key=lambda entry: entry.file)
+        bad = _named_by(span, [*set_aside, *listing.lone_masks])
         used: Counter[str] = Counter()
         records: Counter[str] = Counter()
         for report in reports:
@@ -101,40 +171,50 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             set_aside=len(set_aside),
             lone_masks=len(listing.lone_masks),
             unused=len(plan.unused),
+            held_back=len(held_back),
         )
         counts.check()
         integrity.refuse_too_many(bad, images, ingest.bad_input_limit)
-        splitting.refuse_empty_side({split for split in SPLITS if used[split]}, images, data)
-        integrity.write(Path(examples.uri), counts, bad)
+        if not frozen:
+            splitting.refuse_empty_side({split for split in SPLITS if used[split]}, images, data)
+        held = [SetAside(sample.image.name(root), reason) for sample, reason in held_back]
+        integrity.write(Path(targets[TRAIN].uri), counts, bad, held)
+        return plan.placed
 
     def _run(
         self,
         data: DataConfig,
         ingest: IngestConfig,
-        span: int,
+        span: spans.Span,
         placed: Sequence[splitting.Placed],
-        examples: types.Artifact,
+        targets: Mapping[str, types.Artifact],
     ) -> list[shards.ShardReport]:
         """Runs the Beam pipeline, which writes the records."""
+        if span.name:
+            # Keys of one span may be those of another.
+            placed = [
+                place._replace(sample=place.sample._replace(key=f"{span.name}/{place.sample.key}"))
+                for place in placed
+            ]
         work = [
             shard
             for split in SPLITS
             for shard in shards.lay_out(
                 [place for place in placed if place.split == split],
-                artifact_utils.get_split_uri([examples], split),
+                artifact_utils.get_split_uri([targets[split]], split),
                 split,
             )
         ]
         for folder in {Path(shard.path).parent for shard in work}:
             folder.mkdir(parents=True, exist_ok=True)
-        reports = Path(examples.uri) / "shards.jsonl"
+        reports = Path(targets[TRAIN].uri) / "shards.jsonl"
         shards.start_telling()
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Shards" >> beam.Create(work)
                 | "Spread" >> beam.Reshuffle()
-                | "Write" >> beam.ParDo(shards.WriteShard(data, ingest, span, len(placed)))
+                | "Write" >> beam.ParDo(shards.WriteShard(data, ingest, span.number, len(placed)))
                 | "ToJson" >> beam.Map(lambda report: json.dumps(dataclasses.asdict(report)))
                 | "Report" >> beam.io.WriteToText(str(reports), shard_name_template="")
             )
@@ -143,7 +223,49 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         missing = [shard.path for shard in work if not Path(shard.path).is_file()]
         if missing:
             raise RuntimeError(f"Beam left {len(missing)} files unwritten, {missing[0]} first")
+        for examples in targets.values():
+            _fill_empty_splits(examples)
         return [shards.ShardReport.from_json(line) for line in lines]
+
+
+def outputs(request: spans.Request, skeleton: types.Artifact) -> list[types.Artifact]:
+    """The artifacts that a request makes: one a span, after the evaluation set where it is new.
+
+    Args:
+      request: what is ingested.
+      skeleton: what the driver made; TFX wants the others in folders directly below its own.
+    """
+    wanted = [(span, spans.TRAINS) for span in request.spans]
+    if not request.frozen:
+        wanted.insert(0, (request.spans[0], spans.EVALUATES))
+    made = []
+    for place, (span, kind) in enumerate(wanted):
+        artifact = copy.deepcopy(skeleton)
+        artifact.uri = f"{skeleton.uri}/{span.name}-{kind}"
+        if skeleton.name:  # ML Metadata wants no name twice
+            artifact.name = f"{skeleton.name}:{place}"
+        artifact.span = span.number
+        artifact.set_string_custom_property(spans.NAME, span.name)
+        artifact.set_string_custom_property(spans.KIND, kind)
+        artifact.set_string_custom_property(utils.FINGERPRINT_PROPERTY_NAME, span.fingerprint)
+        made.append(artifact)
+    return made
+
+
+def _fill_empty_splits(examples: types.Artifact) -> None:
+    """A split without records is a file without any: readers want each split to have one."""
+    for split in SPLITS:
+        folder = Path(artifact_utils.get_split_uri([examples], split))
+        folder.mkdir(parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            (folder / "data_tfrecord-00000-of-00001").touch()
+
+
+def _named_by(span: spans.Span, bad: Sequence[SetAside]) -> list[SetAside]:
+    """Bad files by name, below the folder of all spans."""
+    prefix = f"{span.name}/" if span.name else ""
+    named = (dataclasses.replace(entry, file=f"{prefix}{entry.file}") for entry in bad)
+    return sorted(named, key=lambda entry: entry.file)
 
 
 def _digest_all(

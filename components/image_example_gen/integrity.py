@@ -11,6 +11,7 @@ from pathlib import Path
 from components.errors import InputError, SetAside
 
 SET_ASIDE_FILE = "set_aside.jsonl"
+HELD_BACK_FILE = "held_back.jsonl"
 COUNTS_FILE = "counts.json"
 
 
@@ -25,6 +26,7 @@ class Counts:
       set_aside: images that were.
       lone_masks: masks without an image, set aside too.
       unused: images that neither list of data.split names.
+      held_back: images of a later span that belong to the evaluation set of the first.
     """
 
     images: int
@@ -33,21 +35,30 @@ class Counts:
     set_aside: int = 0
     lone_masks: int = 0
     unused: int = 0
+    held_back: int = 0
 
     def check(self) -> None:
         """Raises RuntimeError if an image is not accounted for."""
-        found = sum(self.used.values()) + self.set_aside + self.unused
+        found = sum(self.used.values()) + self.set_aside + self.unused + self.held_back
         if found != self.images:
             raise RuntimeError(
                 f"{self.images} images were found, but {sum(self.used.values())} became records, "
-                f"{self.set_aside} were set aside and {self.unused} left out, {found} in all; "
+                f"{self.set_aside} were set aside and {self.unused + self.held_back} left out, "
+                f"{found} in all; "
                 "Beam lost or repeated some, so these records must not be used"
             )
 
 
-def write(folder: Path, counts: Counts, set_aside: Iterable[SetAside]) -> None:
-    """Writes both files into a folder."""
+def write(
+    folder: Path,
+    counts: Counts,
+    set_aside: Iterable[SetAside],
+    held_back: Sequence[SetAside] = (),
+) -> None:
+    """Writes the files into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
+    if held_back:
+        write_set_aside(folder / HELD_BACK_FILE, held_back)
     (folder / COUNTS_FILE).write_text(json.dumps(dataclasses.asdict(counts), indent=2) + "\n")
     write_set_aside(folder / SET_ASIDE_FILE, set_aside)
 
@@ -59,10 +70,20 @@ def write_set_aside(path: Path, set_aside: Iterable[SetAside]) -> None:
 
 
 def read(folder: Path) -> tuple[Counts, list[SetAside]]:
-    """What `write` wrote."""
-    lines = (folder / SET_ASIDE_FILE).read_text(encoding="utf-8").splitlines()
+    """Counts and bad files, as `write` wrote them."""
     counts = Counts(**json.loads((folder / COUNTS_FILE).read_text()))
-    return counts, [SetAside(**json.loads(line)) for line in lines]
+    return counts, _read_lines(folder / SET_ASIDE_FILE)
+
+
+def read_held_back(folder: Path) -> list[SetAside]:
+    """The images that were held back, as `write` wrote them."""
+    file = folder / HELD_BACK_FILE
+    return _read_lines(file) if file.exists() else []
+
+
+def _read_lines(file: Path) -> list[SetAside]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [SetAside(**json.loads(line)) for line in lines]
 
 
 def refuse_too_many(set_aside: Sequence[SetAside], images: int, limit: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -77,6 +77,38 @@ def plan(samples: Sequence[Sample], digests: Mapping[str, str], data: DataConfig
             placed.append(Placed(sample, side, groups[sample.key], digest))
     refuse_empty_side({place.split for place in placed}, len(samples), data)
     return Plan(placed, twins, [sample.key for sample in samples if sample.key not in sides])
+
+
+def plan_later(
+    samples: Sequence[Sample],
+    digests: Mapping[str, str],
+    data: DataConfig,
+    why_held_back: Callable[[str, str], str | None],
+) -> tuple[list[Placed], list[tuple[Sample, str]]]:
+    """Lets the samples of a later span train, but for those that belong to the evaluation set.
+
+    Args:
+      samples: in any order.
+      digests: SHA-256 of each sample's image, by key.
+      data: says the groups.
+      why_held_back: of a group and a digest, why they must not train; None where they may.
+
+    Returns:
+      Those that train, in the order of the samples; and the others, each with its reason.
+
+    Raises:
+      InputError: a key has no group.
+    """
+    placed, held_back = [], []
+    for sample in samples:
+        digest = digests[sample.key]
+        group = _group(sample.key, data.group) or digest
+        reason = why_held_back(group, digest)
+        if reason:
+            held_back.append((sample, reason))
+        else:
+            placed.append(Placed(sample, TRAIN, group, digest))
+    return placed, held_back
 
 
 def refuse_empty_side(sides: set[str], images: int, data: DataConfig) -> None:

@@ -15,6 +15,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils
 
+from components.evaluation import baseline
 from components.records import EVAL, Layout
 from components.serving_validator import checks
 from components.serving_validator.config import ValidationConfig
@@ -47,6 +48,8 @@ class Executor(base_executor.BaseExecutor):
         )
         fileio.makedirs(blessing.uri)
         io_utils.write_string_file(os.path.join(blessing.uri, checks.FILE), checks.to_json(found))
+        # So that a model that cannot be served is nobody's baseline.
+        blessing.set_int_custom_property(baseline.MODEL, model.id)
         # The file and the property that TFX's Pusher looks for.
         if all(check.passed for check in found):
             infra_validator._mark_blessed(blessing)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.outcome import Outcome, conclude, take_examples, take_training
+from components.serving_validator.checks import Check, to_json
+from pipeline.outcome import Outcome, conclude, take_examples, take_serving, take_training
 from pipeline.runs import Result
 
 
@@ -64,6 +65,27 @@ def test_a_refusal_says_which_number_fell_short() -> None:
         "The model was not pushed: mean_iou 0.412 is below 0.500 (evaluate.min_mean_iou)."
     )
     assert result.serving is None
+
+
+def test_a_model_that_answers_wrongly_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    found = [
+        Check("loads", None, None, True, "the model loads and is served"),
+        Check("REST, serving_default", 0.25, 0.001, False, "REST gives other masks"),
+    ]
+    (tmp_path / "validation.json").write_text(to_json(found))
+    result = Result("a", "now")
+    take_serving(result, Outcome("done", {"blessing": [Artifact(tmp_path, blessed=0)]}))
+    pusher = Outcome("done", {"pushed_model": [Artifact("archive")]})
+    conclude(result, evaluation(blessed=True), pusher, Path("/nowhere"))
+    assert (result.verdict, result.exit_code) == ("refused", 3)
+    assert result.error == "The model was not pushed: REST gives other masks."
+
+
+@pytest.mark.parametrize("blessed", [0, 1])
+def test_tfx_s_infra_validator_says_only_yes_or_no(tmp_path: Path, blessed: int) -> None:
+    result = Result("a", "now")
+    take_serving(result, Outcome("done", {"blessing": [Artifact(tmp_path, blessed=blessed)]}))
+    assert [check["passed"] for check in result.validation] == [bool(blessed)]
 
 
 def test_counts_and_bad_files_come_from_beside_the_records(tmp_path: Path) -> None:

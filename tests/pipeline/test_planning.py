@@ -289,3 +289,20 @@ def test_names_may_be_numbered_or_in_order(tmp_path: Path):
     assert guessing.class_names(tmp_path, tmp_path)[0] == {0: "sky", 7: "road"}
     (tmp_path / "classes.txt").write_text("sky\n\nroad\n")
     assert guessing.class_names(tmp_path, tmp_path)[0] == {0: "sky", 1: "road"}
+
+
+def test_spans_are_recognised_by_their_marker(tmp_path: Path):
+    for name in ("week-2", "week-10"):
+        pairs(tmp_path / "data" / name, 60)
+    assert planning.inspect(tmp_path / "data").data.spans is None
+    (tmp_path / "data/week-10/_COMPLETE").touch()
+    findings = planning.inspect(tmp_path / "data")
+    assert findings.data.path == tmp_path / "data"
+    assert findings.data.spans is not None
+    assert findings.data.spans.pattern == "week-{SPAN}"
+    # The first that is whole.
+    assert findings.to_json()["pairs"] == 60
+    assert "week-{SPAN}; what follows is about the first" in shown(findings)
+    target = tmp_path / "overtile.yaml"
+    planning.write_config(findings, target)
+    assert config.load(target).data == findings.data

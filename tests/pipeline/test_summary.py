@@ -61,6 +61,11 @@ def test_what_became_of_the_model() -> None:
     assert shown(unchanged)[-2] == "Unchanged: an earlier run pushed this model as version 7"
 
 
+def test_where_the_report_is() -> None:
+    told = Result("a", "now", status="pushed", verdict="pushed", report="/w/[x]/a.html", log="/l")
+    assert shown(told)[-2:] == ["Report: /w/[x]/a.html", "0.0 s; log /l"]
+
+
 def test_past_runs() -> None:
     out = io.StringIO()
     done = Result("b", "now", status="pushed", metrics={"mean_iou": 0.9}, seconds={"Trainer": 62.0},

@@ -49,6 +49,7 @@ def test_what_is_exported_answers_as_it_was_evaluated_in_training(
         # What the Tuner found goes before what the configuration says.
         hyperparameters={"space": [], "values": {"train.learning_rate": 0.005}},
         transform_output="unused",
+        base_model=None,
         train_files=[record_files["train"]],
         eval_files=[record_files["eval"]],
         serving_model_dir=str(tmp_path / "serving"),

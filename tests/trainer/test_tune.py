@@ -56,6 +56,16 @@ def test_the_best_trial_is_found(search, algorithm: str) -> None:
     assert tuner.get_best_hyperparameters()[0].get_config()["values"] == best
 
 
+def test_a_search_finds_the_same_again(search) -> None:
+    def scores(algorithm: str) -> list[float]:
+        tuner, validation = search(algorithm=algorithm, trials=2)
+        tuner.search(validation_data=validation)
+        return [trial.score for trial in tuner.oracle.trials.values()]
+
+    # The folder is named by the algorithm: these are two searches, of the same two random points.
+    assert scores("random") == pytest.approx(scores("bayesian"), abs=1e-9)
+
+
 @pytest.mark.slow
 def test_hyperband_runs(search) -> None:
     tuner, validation = search(algorithm="hyperband")

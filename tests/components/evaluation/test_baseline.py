@@ -17,8 +17,11 @@ CELLS = Layout(1, "uint8", ("background", "cell"))
 def resolve(tmp_path: Path):
     models: dict[int, Any] = {}
     blessings: list[Any] = []
+    infra_blessings: list[Any] = []
 
-    def model(number: int, blessed: bool, layout: Layout = CELLS) -> None:
+    def model(
+        number: int, blessed: bool, layout: Layout = CELLS, served: bool | None = None
+    ) -> None:
         made = standard_artifacts.Model()
         made.id, made.uri = number, str(tmp_path / str(number))
         extra = tmp_path / str(number) / "Format-Serving" / "assets.extra"
@@ -30,6 +33,12 @@ def resolve(tmp_path: Path):
         blessing.set_int_custom_property("blessed", int(blessed))
         blessing.id = 100 + len(blessings)
         blessings.append(blessing)
+        if served is not None:
+            answer = standard_artifacts.InfraBlessing()
+            answer.set_int_custom_property("current_model_id", number)
+            answer.set_int_custom_property("blessed", int(served))
+            answer.id = 200 + len(infra_blessings)
+            infra_blessings.append(answer)
 
     def baseline_of(number: int) -> list[int]:
         found = BaselineStrategy().resolve_artifacts(
@@ -38,6 +47,7 @@ def resolve(tmp_path: Path):
                 "candidate": [models[number]],
                 "model": list(models.values()),
                 "model_blessing": blessings,
+                "infra_blessing": infra_blessings,
             },
         )
         assert found is not None
@@ -71,4 +81,11 @@ def test_a_model_of_other_classes_is_no_baseline(resolve) -> None:
     resolve.model(1, blessed=True)
     resolve.model(2, blessed=True, layout=Layout(1, "uint8", ("background", "cell", "border")))
     resolve.model(3, blessed=True)
+    assert resolve(3) == [1]
+
+
+def test_a_model_that_could_not_be_served_is_no_baseline(resolve) -> None:
+    resolve.model(1, blessed=True, served=True)
+    resolve.model(2, blessed=True, served=False)
+    resolve.model(3, blessed=True, served=True)
     assert resolve(3) == [1]

@@ -8,7 +8,7 @@ import pytest
 from tfx import v1 as tfx
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
 from components.evaluation.baseline import BaselineStrategy
 from components.pusher.component import Pusher
@@ -51,6 +51,7 @@ def run(folder: Path, iou: float, floor: float) -> list[str]:
         candidate=trainer.outputs["model"],
         model=tfx.dsl.Channel(type=Model),
         model_blessing=tfx.dsl.Channel(type=ModelBlessing),
+        infra_blessing=tfx.dsl.Channel(type=InfraBlessing),
     ).with_id("Baseline")
     evaluator = Evaluate(
         model=trainer.outputs["model"], baseline=baseline.outputs["model"], floor=floor

@@ -1,0 +1,1 @@
+"""Resolvers of our own: which artifacts of earlier runs a run uses."""

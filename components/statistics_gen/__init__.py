@@ -1,0 +1,1 @@
+"""StatisticsGen: statistics of one data set, or of several spans at once."""
