@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from components.errors import InputError
+from pipeline.commands import kubeflow, report, serving, watch
 from pipeline.console import console, errors, quietly
 from pipeline.options import (
     DEFAULT_CONFIG,
@@ -29,6 +30,7 @@ from pipeline.options import (
 
 if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
+    from pipeline.predict import Segmenter
     from pipeline.runs import Result
 
 app = typer.Typer(
@@ -64,6 +66,7 @@ def demo(
         if result.serving:
             told = _predict(config, None, [unlabelled], folder / "prediction")
             values["prediction"] = told["predictions"][0]
+            values["served"] = serving.serve_once(config, unlabelled, values["prediction"]["mask"])
         text = json.dumps(values, indent=2)
         (folder / "result.json").write_text(text + "\n")
         if as_json:
@@ -80,6 +83,8 @@ def demo(
                     highlight=False,
                     soft_wrap=True,
                 )
+                told_served = serving.describe(values["served"], file)
+                screen.print(told_served, highlight=False, soft_wrap=True)
     raise typer.Exit(result.exit_code)
 
 
@@ -138,19 +143,31 @@ def run(
     raise typer.Exit(result.exit_code)
 
 
+app.command()(serving.serve)
+app.add_typer(kubeflow.app, name="kubeflow")
+
+
 @app.command()
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
     out: Annotated[Path, typer.Option("-o", "--output", help="Folder of masks and overlays.")],
     config: ConfigOption = None,
     model: ModelOption = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="Ask a served model: grpc://HOST:PORT or http://HOST:PORT."),
+    ] = None,
+    name: serving.NameOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write masks and overlays of images, from a pushed model."""
+    """Write masks and overlays of images, from a pushed model or a server."""
     with errors(as_json, debug):
-        loaded = load_for_model(config, model)
-        told = _predict(loaded, model, images, out)
+        if server is None:
+            loaded = load_for_model(config, model)
+        else:
+            loaded, name = serving.named(config, model, name)
+        told = _predict(loaded, model, images, out, server, name)
         if as_json:
             print(json.dumps(told, indent=2))
         else:
@@ -227,6 +244,10 @@ def runs(
             console().print(f"No run in {loaded.workspace} yet.", highlight=False, soft_wrap=True)
 
 
+app.command()(report.report)
+app.command()(watch.watch)
+
+
 @app.command()
 def doctor(
     config: ConfigOption = None, as_json: JsonOption = False, debug: DebugOption = False
@@ -260,14 +281,21 @@ def _run(config: PipelineConfig, file: Path | None, debug: bool) -> Result:
 
 
 def _predict(
-    config: PipelineConfig | None, model: Path | None, images: list[Path], out: Path
+    config: PipelineConfig | None,
+    model: Path | None,
+    images: list[Path],
+    out: Path,
+    server: str | None = None,
+    name: str | None = None,
 ) -> dict[str, Any]:
     with quietly(config.workspace if config else None, "predict") as display:
-        display.begin("Load the model", "loading TensorFlow")
+        if server is None:
+            display.begin("Load the model", "loading TensorFlow")
+        else:
+            display.begin("Ask the server")
         from pipeline import predict as prediction
-        from pipeline import pushed
 
-        loaded = pushed.load(model_folder(config, model))
+        loaded = _segmenter(config, model, server, name)
         display.end("done")
         display.begin("Predict")
         colours = config.data.colours if config else {}
@@ -275,3 +303,17 @@ def _predict(
         written, bad = prediction.predict(loaded, images, out, known)
         display.end("done")
         return prediction.to_json(loaded, written, bad)
+
+
+def _segmenter(
+    config: PipelineConfig | None, model: Path | None, server: str | None, name: str | None
+) -> Segmenter:
+    """The served model where a server is named, else the pushed one."""
+    if server is None:
+        from pipeline import pushed
+
+        return pushed.load(model_folder(config, model))
+    from pipeline import served
+
+    assert name is not None, "serving.named finds it or raises"
+    return served.Served(server, name, list(config.data.classes) if config else [])

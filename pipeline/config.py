@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, PositiveInt, ValidationError
@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field, PositiveInt, ValidationError
 from components.errors import InputError
 from components.evaluation.config import EvaluateConfig
 from components.image_example_gen.config import DataConfig, IngestConfig
+from components.serving_validator.config import ValidationConfig
+from kubeflow.config import KubeflowConfig
 from trainer.config import AugmentConfig, ModelConfig, TrainConfig, TuneConfig
 
 DEFAULT_FILE = Path("overtile.yaml")
@@ -23,6 +25,7 @@ class PushConfig(BaseModel, extra="forbid", frozen=True):
     path: Path | None = Field(
         None, description="folder that TensorFlow Serving watches; default: serving/ in `workspace`"
     )
+    validation: ValidationConfig = ValidationConfig()
 
 
 class BeamConfig(BaseModel, extra="forbid", frozen=True):
@@ -55,6 +58,7 @@ class PipelineConfig(BaseModel, extra="forbid", frozen=True):
     evaluate: EvaluateConfig = EvaluateConfig()
     push: PushConfig = PushConfig()
     beam: BeamConfig = BeamConfig()
+    kubeflow: KubeflowConfig = KubeflowConfig()
 
     @property
     def serving(self) -> Path:
@@ -154,5 +158,10 @@ def _fields(path: list[Any]) -> list[str]:
     model: Any = PipelineConfig
     for part in path:
         field = getattr(model, "model_fields", {}).get(part)
-        model = field.annotation if field else None
+        if field is None:  # a name in a mapping of sections
+            continue
+        model = field.annotation
+        # A section that may be left out is annotated `Section | None`; a mapping has its type last.
+        sections = [one for one in get_args(model) if hasattr(one, "model_fields")]
+        model = sections[0] if sections else model
     return list(getattr(model, "model_fields", {}))

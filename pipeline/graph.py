@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 
+import yaml
 from tfx import types
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
@@ -28,7 +28,11 @@ from components.image_example_gen.component import ImageExampleGen
 from components.image_example_gen.config import layout as records_layout
 from components.pusher.component import Pusher
 from components.records import EVAL, SPLITS, TRAIN
+from components.run_report.component import RunReport
+from components.serving_validator.component import validator as serving_validator
+from components.statistics_gen.component import StatisticsGen
 from pipeline.config import PipelineConfig
+from pipeline.flow import flow
 from trainer.train import Settings
 
 BEAM = [
@@ -64,9 +68,12 @@ def build_pipeline(config: PipelineConfig) -> Pipeline:
         statistics=statistics.outputs["statistics"], schema=expected.outputs["schema"]
     )
 
+    # Which records train and which evaluate: all of these, or with spans a window of them.
+    records = flow(config, examples, validator)
+
     # Channel means and deviations, class frequencies and weights, from the records' sums.
     transform = Transform(
-        examples=examples.outputs["examples"],
+        examples=records.training,
         schema=expected.outputs["schema"],
         preprocessing_fn="trainer.statistics.preprocessing_fn",
         materialize=False,
@@ -75,7 +82,7 @@ def build_pipeline(config: PipelineConfig) -> Pipeline:
     )
     transform.add_upstream_node(validator)
     inputs = {
-        "examples": examples.outputs["examples"],
+        "examples": records.training,
         "transform_graph": transform.outputs["transform_graph"],
     }
 
@@ -100,6 +107,7 @@ def build_pipeline(config: PipelineConfig) -> Pipeline:
         train_args=trainer_pb2.TrainArgs(splits=[TRAIN]),
         eval_args=trainer_pb2.EvalArgs(splits=[EVAL]),
         hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
+        base_model=records.base_model,
         custom_config={
             **settings,
             "checkpoints": str(config.workspace / "checkpoints"),
@@ -114,37 +122,64 @@ def build_pipeline(config: PipelineConfig) -> Pipeline:
         candidate=trainer.outputs["model"],
         model=types.Channel(type=standard_artifacts.Model),
         model_blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+        infra_blessing=types.Channel(type=standard_artifacts.InfraBlessing),
     ).with_id("Baseline")
 
     # IoU a class against the gate and the baseline: a blessing, or none.
     evaluator = Evaluator(
-        examples=examples.outputs["examples"],
+        examples=records.evaluation,
         example_splits=[EVAL],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
         eval_config=eval_config(config.evaluate, layout.classes),
     )
 
+    # Serves the exported model in a process of its own, and asks it for masks of eval images.
+    served = serving_validator(
+        trainer.outputs["model"], records.evaluation, config.name, config.push.validation
+    )
+    serves = served.outputs["blessing"] if served else None
+
     # A blessed model becomes the next version that is served.
     pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=serves,
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(config.serving))
         ),
     )
 
-    nodes = [examples, statistics, expected, validator, transform, tuner, trainer]
+    # What a person looks at, whether the model was pushed or not.
+    report = RunReport(
+        examples=records.evaluation,
+        train_examples=records.training,
+        model=trainer.outputs["model"],
+        model_run=trainer.outputs["model_run"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        infra_blessing=serves,
+        pushed_model=pusher.outputs["pushed_model"],
+        configuration=_as_yaml(config),
+    )
+
+    nodes = [examples, statistics, expected, validator, *records.nodes, transform, tuner, trainer]
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(config.workspace / "artifacts"),
-        components=[node for node in [*nodes, baseline, evaluator, pusher] if node],
+        components=[node for node in [*nodes, baseline, evaluator, served, pusher, report] if node],
         enable_cache=True,
         metadata_connection_config=sqlite_metadata_connection_config(
             str(config.workspace / "metadata.sqlite")
         ),
         beam_pipeline_args=[*BEAM, "--direct_running_mode=in_memory"],
     )
+
+
+def _as_yaml(config: PipelineConfig) -> str:
+    """What decides what a run comes to; where and by how many threads it ran does not."""
+    values = config.model_dump(mode="json", exclude={"beam", "kubeflow"})
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def threads(config: PipelineConfig) -> list[str]:

@@ -10,11 +10,12 @@ import faulthandler
 import os
 import shutil
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError
-from pipeline import failures, runs
+from pipeline import failures, runs, span_outcome
 from pipeline.progress import Display
 from pipeline.quiet import quiet
 from pipeline.runs import Result
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 START = "Start"
 """What is shown, and timed, before the first component."""
+
+SERVING_VALIDATORS = ("ServingValidator", "InfraValidator")
+"""The components that may ask the exported model as a server would; one of them, or none."""
+
+REPORT = "RunReport"
+"""The component whose failure does not fail the run."""
 
 # A model, its checkpoints and its export, at the least.
 _LEAST_FREE = 500_000_000
@@ -87,12 +94,15 @@ def _run(config: PipelineConfig, result: Result, display: Display) -> None:
     from pipeline import planning
 
     # What is wrong with the folder is said before the long imports.
-    sources.of(config.data).listing(config.data)
+    if config.data.spans:
+        span_outcome.begin(result, config.data)
+        runs.save(result, config.workspace)
+    else:
+        sources.of(config.data).listing(config.data)
     data, ingest = planning.complete(config.data, config.ingest)
     config = config.model_copy(update={"data": data, "ingest": ingest})
 
-    from components.evaluation.gate import read_evaluation
-    from pipeline import graph, nodes, outcome
+    from pipeline import graph, nodes
 
     dag = nodes.Dag(graph.build_pipeline(config), result.run)
     dag.forget_unfinished()
@@ -100,26 +110,74 @@ def _run(config: PipelineConfig, result: Result, display: Display) -> None:
     display.expect(dag.names)
     result.seconds[START] = round(display.end("done"), 2)
 
+    past = runs.past(config.workspace) if result.spans else []
     outcomes: dict[str, Outcome] = {}
     for name in dag.names:
         display.begin(name)
-        done = outcomes[name] = dag.launch(name)
-        if name == "ImageExampleGen":
-            outcome.take_examples(result, done)
-            if result.set_aside:
-                display.note(_set_aside(result.set_aside))
-        if name == "Trainer":
-            outcome.take_training(result, done)
+        try:
+            done = outcomes[name] = dag.launch(name)
+        except Exception:
+            if name != REPORT:
+                raise
+            # By now the model is pushed or refused, and that is what the run comes to.
+            _log_traceback()
+            display.note("the report could not be written; the log says why")
+            result.seconds[name] = round(display.end("failed"), 2)
+            continue
+        for note in take(result, name, done, past):
+            display.note(note)
         result.seconds[name] = round(display.end(done.state), 2)
-        if done.state == "cached":
-            result.cached.append(name)
         runs.save(result, config.workspace)  # so that a killed run tells how far it came
 
+    conclude(result, config, outcomes)
+
+
+def take(result: Result, name: str, done: Outcome, past: Sequence[Result]) -> list[str]:
+    """Fills the result from a component that has ended.
+
+    Args:
+      result: of the run.
+      name: of the component.
+      done: what it did.
+      past: with spans, the runs before.
+
+    Returns:
+      Notes for the screen.
+    """
+    from pipeline import outcome
+
+    notes = []
+    if result.spans:
+        notes += span_outcome.take(result, name, done, past)
+    elif name == "ImageExampleGen":
+        outcome.take_examples(result, done)
+    if name == "ImageExampleGen" and result.set_aside:
+        notes.append(_set_aside(result.set_aside))
+    if name == "Trainer":
+        outcome.take_training(result, done)
+    if name in SERVING_VALIDATORS:
+        outcome.take_serving(result, done)
+    if done.state == "cached":
+        result.cached.append(name)
+    return notes
+
+
+def conclude(result: Result, config: PipelineConfig, outcomes: Mapping[str, Outcome]) -> None:
+    """Metrics and verdict of a run whose components all ended well."""
+    from components.evaluation.gate import read_evaluation
+    from pipeline import outcome
+
     evaluation = read_evaluation(
-        str(outcomes["Evaluator"].folder("evaluation")), config.evaluate, tuple(data.classes)
+        str(outcomes["Evaluator"].folder("evaluation")),
+        config.evaluate,
+        tuple(config.data.classes),
     )
     outcome.take_evaluation(result, evaluation)
     outcome.conclude(result, evaluation, outcomes["Pusher"], config.serving)
+    if REPORT in outcomes:
+        outcome.take_report(result, outcomes[REPORT], config.workspace)
+    if result.spans:
+        span_outcome.conclude(result, outcomes["SpanValidator"])
 
 
 def _fail(result: Result, error: BaseException, display: Display, workspace: Path) -> None:

@@ -11,7 +11,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
-from tfx.orchestration.portable.mlmd import execution_lib
+from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from pipeline.outcome import Outcome
@@ -25,24 +25,32 @@ class Dag:
     Args:
       pipeline: what `graph.build_pipeline` returned.
       run: an id that no other run of this workspace has.
+      connection: to ML Metadata; by default the pipeline's own.
 
     Attributes:
       names: its components, in an order in which each comes after those it needs.
+      upstream: the components that each comes after.
     """
 
-    def __init__(self, pipeline: tfx_pipeline.Pipeline, run: str):
+    def __init__(
+        self,
+        pipeline: tfx_pipeline.Pipeline,
+        run: str,
+        connection: metadata.ConnectionConfigType | None = None,
+    ):
         self._dag: pipeline_pb2.Pipeline = compiler.Compiler().compile(pipeline)
         runtime_parameter_utils.substitute_runtime_parameter(
             self._dag, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run}
         )
         self._root = Path(pipeline.pipeline_info.pipeline_root)
         self._deployment = runner_utils.extract_local_deployment_config(self._dag)
-        connection = self._deployment.metadata_connection_config
-        self._connection = getattr(connection, connection.WhichOneof("connection_config"))
+        own = self._deployment.metadata_connection_config
+        self._connection = connection or getattr(own, own.WhichOneof("connection_config"))
         self._nodes = {
             node.pipeline_node.node_info.id: node.pipeline_node for node in self._dag.nodes
         }
         self.names = list(self._nodes)
+        self.upstream = {name: tuple(node.upstream_nodes) for name, node in self._nodes.items()}
 
     def launch(self, name: str) -> Outcome:
         """Runs a component, or has it answered from the cache.
@@ -63,24 +71,43 @@ class Dag:
             return Outcome("done", {})
         with metadata.Metadata(self._connection) as store:
             (execution,) = store.store.get_executions_by_id([info.execution_id])
-            outputs = execution_lib.get_output_artifacts(store, info.execution_id)
-        if not execution_lib.is_execution_successful(execution):
-            raise RuntimeError("its inputs are missing")
-        # Resolvers are published as cached, whatever they find.
-        cached = execution.last_known_state == _State.CACHED and info.output_dict
-        return Outcome("cached" if cached else "done", outputs)
+            if not execution_lib.is_execution_successful(execution):
+                raise RuntimeError("its inputs are missing")
+            return _outcome(store, execution)
 
-    def forget_unfinished(self) -> None:
-        """Removes what killed runs left half-written; checkpoints are elsewhere and stay.
+    def outcome(self, name: str) -> Outcome | None:
+        """What a component did in this run, in whichever process; None if it has not ended well."""
+        with metadata.Metadata(self._connection) as store:
+            ended = [
+                execution
+                for execution in self._executions(store, name)
+                if execution_lib.is_execution_successful(execution)
+            ]
+            if not ended:
+                return None
+            return _outcome(store, max(ended, key=lambda execution: execution.id))
 
-        Call it while no other run is at work.
+    def forget_unfinished(self, name: str | None = None) -> None:
+        """Removes what was left half-written by a kill; checkpoints are elsewhere and stay.
+
+        Args:
+          name: of the component whose earlier attempts in this run are forgotten; others may be
+            at work. Without it every unfinished execution is: call it while no other run is.
         """
         with metadata.Metadata(self._connection) as store:
-            left = [
-                execution
-                for execution in store.store.get_executions()
-                if execution_lib.is_execution_active(execution)
-            ]
+            if name:
+                # A third attempt finds the second's folders under an execution cancelled before.
+                left = [
+                    execution
+                    for execution in self._executions(store, name)
+                    if not execution_lib.is_execution_successful(execution)
+                ]
+            else:
+                left = [
+                    execution
+                    for execution in store.store.get_executions()
+                    if execution_lib.is_execution_active(execution)
+                ]
             for execution in left:
                 for depth in ("*/*", "*/.system/*"):
                     for folder in self._root.glob(f"{depth}/{execution.id}"):
@@ -92,7 +119,11 @@ class Dag:
     def push_again_if_gone(self) -> None:
         """Keeps the cache from answering for the Pusher where its last version was deleted."""
         with metadata.Metadata(self._connection) as store:
-            artifacts = store.store.get_artifacts()
+            # Other pipelines push too, where several share one ML Metadata.
+            ours = store.store.get_context_by_type_and_name(
+                constants.PIPELINE_CONTEXT_TYPE_NAME, self._dag.pipeline_info.id
+            )
+            artifacts = store.store.get_artifacts_by_context(ours.id) if ours else []
         models = [artifact for artifact in artifacts if artifact.type == "PushedModel"]
         if not models:
             return
@@ -103,3 +134,21 @@ class Dag:
         if gone:
             caching = self._nodes["Pusher"].execution_options.caching_options
             caching.enable_cache = False
+
+    def _executions(
+        self, store: metadata.Metadata, name: str
+    ) -> list[metadata_store_pb2.Execution]:
+        """A component's executions in this run; more than one where it was tried again."""
+        contexts = context_lib.prepare_contexts(store, self._nodes[name].contexts)
+        executions: list[metadata_store_pb2.Execution] = (
+            execution_lib.get_executions_associated_with_all_contexts(store, contexts)
+        )
+        return executions
+
+
+def _outcome(store: metadata.Metadata, execution: metadata_store_pb2.Execution) -> Outcome:
+    """Of an execution that has ended well."""
+    outputs = execution_lib.get_output_artifacts(store, execution.id)
+    # Resolvers are published as cached, whatever they find.
+    cached = execution.last_known_state == _State.CACHED and any(outputs.values())
+    return Outcome("cached" if cached else "done", outputs)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from components import run_report
 from components.image_example_gen import integrity
+from components.serving_validator import checks
 from pipeline import pushed
 from pipeline.runs import Result
 
@@ -57,24 +60,38 @@ def take_evaluation(result: Result, evaluation: Evaluation) -> None:
     ]
 
 
+def take_serving(result: Result, outcome: Outcome) -> None:
+    """What the exported model showed behind a server."""
+    file = outcome.folder("blessing") / checks.FILE
+    if file.exists():
+        result.validation = json.loads(file.read_text())["checks"]
+    else:  # TFX's InfraValidator says yes or no, and the rest in the log
+        blessed = outcome.outputs["blessing"][0].get_int_custom_property("blessed") == 1
+        told = "TensorFlow Serving loads the model and answers" if blessed else "see the log"
+        check = checks.Check("InfraValidator", None, None, blessed, told)
+        result.validation = [dataclasses.asdict(check)]
+
+
 def conclude(result: Result, evaluation: Evaluation, pusher: Outcome, serving: Path) -> None:
     """The verdict of a run whose components all ended well.
 
     A refused model stays refused when the next run finds everything in the cache.
 
     Args:
-      result: gets verdict, versions and exit code.
+      result: with what the model showed behind a server; gets verdict, versions and exit code.
       evaluation: what the Evaluator found.
       pusher: what the Pusher did.
       serving: folder of the versions.
     """
     artifact = pusher.outputs["pushed_model"][0]
     is_pushed = artifact.get_int_custom_property("pushed") == 1
-    if not evaluation.blessed:
-        short = [rule.sentence() for rule in evaluation.rules if not rule.passed]
-        reason = "; ".join(short) or "TFMA found no metric that the gate could judge"
+    short = [rule.sentence() for rule in evaluation.rules if not rule.passed]
+    if not evaluation.blessed and not short:
+        short = ["TFMA found no metric that the gate could judge"]
+    short += [check["sentence"] for check in result.validation if not check["passed"]]
+    if short:
         result.verdict, result.exit_code = "refused", 3
-        result.error = f"The model was not pushed: {reason}."
+        result.error = f"The model was not pushed: {'; '.join(short)}."
     elif not is_pushed:
         result.verdict, result.exit_code = "refused", 3
         result.error = "The model passed the gate, but the Pusher did not push it; see the log."
@@ -87,6 +104,21 @@ def conclude(result: Result, evaluation: Evaluation, pusher: Outcome, serving: P
     result.status = result.verdict
     newest = pushed.newest(serving)
     result.serving = _version(newest) if newest else None
+
+
+def take_report(result: Result, outcome: Outcome, workspace: Path) -> None:
+    """Gives the report a place that lasts, `<workspace>/reports/<run>.html`.
+
+    Answered from the cache, it is the report of the run that wrote it.
+    """
+    (artifact,) = outcome.outputs["report"]
+    written = Path(artifact.uri) / run_report.FILE
+    run = artifact.get_string_custom_property(run_report.RUN_PROPERTY) or result.run
+    kept = workspace / "reports" / f"{run}.html"
+    if not kept.exists() and written.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(written, kept)
+    result.report = str(kept) if kept.exists() else None
 
 
 def _version(path: Path) -> dict[str, str]:

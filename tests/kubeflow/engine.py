@@ -1,0 +1,103 @@
+"""Docker Engine from Debian's packages on a bare machine, and a base image without a registry."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_START = 60.0  # seconds
+# What Python 3.10 and the wheels of the lock file need of the system.
+_LIBRARIES = (
+    "ca-certificates,libbz2-1.0,libffi8,libgomp1,liblzma5,libncursesw6,libreadline8,libsqlite3-0,"
+    "libssl3,zlib1g"
+)
+_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+def missing() -> str | None:
+    """What is missing for it, as a reason to skip."""
+    if os.environ.get("OVERTILE_TEST_IMAGE") != "1":
+        return "OVERTILE_TEST_IMAGE=1 builds the image, in ten minutes and on 15 GB of disk"
+    if shutil.which("docker") is None:
+        return "there is no docker (Debian: apt-get install docker.io)"
+    if not _answers() and (os.getuid() or shutil.which("dockerd") is None):
+        return "no Docker Engine answers, and this user cannot start one"
+    if not os.environ.get("OVERTILE_TEST_BASE_IMAGE") and shutil.which("debootstrap") is None:
+        return "there is no debootstrap to make a base image, and OVERTILE_TEST_BASE_IMAGE none"
+    return None
+
+
+@contextmanager
+def engine(folder: Path) -> Iterator[None]:
+    """One that answers, or else one of our own in a folder, for as long as it is needed."""
+    if _answers():
+        yield
+        return
+    socket = f"unix://{folder}/socket"
+    options = ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            ["dockerd", *options, "-H", socket, "--pidfile", f"{folder}/pid"],
+            stdout=log,
+            stderr=log,
+        )
+    before = os.environ.get("DOCKER_HOST")
+    os.environ["DOCKER_HOST"] = socket
+    try:
+        until = time.monotonic() + _START
+        while not _answers():
+            assert process.poll() is None, (folder / "log").read_text()[-2000:]
+            assert time.monotonic() < until, "it does not answer"
+            time.sleep(0.5)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+        os.environ.pop("DOCKER_HOST")
+        if before is not None:
+            os.environ["DOCKER_HOST"] = before
+
+
+def base_image(folder: Path) -> str:
+    """The one that OVERTILE_TEST_BASE_IMAGE names, or a small Debian with this Python."""
+    given = os.environ.get("OVERTILE_TEST_BASE_IMAGE")
+    if given:
+        return given
+    root = folder / "root"
+    subprocess.run(
+        ["debootstrap", "--variant=minbase", f"--include={_LIBRARIES}", "bookworm", str(root)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    python, name = Path(sys.base_prefix), f"python3.{sys.version_info.minor}"
+    local = root / "usr/local"
+    shutil.copy2(python / "bin" / name, local / "bin")
+    for path in python.glob("lib/libpython3*"):
+        shutil.copy2(path, local / "lib", follow_symlinks=False)
+    ignored = shutil.ignore_patterns("site-packages", "test", "__pycache__")
+    shutil.copytree(python / "lib" / name, local / "lib" / name, ignore=ignored)
+    shutil.copytree(python / "include" / name, local / "include" / name)
+    subprocess.run(["chroot", str(root), "ldconfig"], check=True)
+    # Those that this machine trusts: there may be a proxy.
+    shutil.copy2(_AUTHORITIES, root / _AUTHORITIES.lstrip("/"))
+    change = f"ENV SSL_CERT_FILE={_AUTHORITIES} PIP_CERT={_AUTHORITIES}"
+    image = "overtile-test-base"
+    with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as packed:
+        subprocess.run(
+            ["docker", "import", "--change", change, "-", image],
+            stdin=packed.stdout,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    return image
+
+
+def _answers() -> bool:
+    done = subprocess.run(["docker", "info"], capture_output=True, check=False)
+    return done.returncode == 0
