@@ -26,6 +26,11 @@ class ModelConfig(BaseModel, extra="forbid", frozen=True):
         default_factory=dict,
         description="what this architecture lets you choose; see docs/models.md",
     )
+    normalise: Literal["data_set", "image"] = Field(
+        "data_set",
+        description="pixels by mean and deviation of the train split, or of each image (of each "
+        "piece of a large one): where exposure differs from image to image and means nothing",
+    )
 
     @model_validator(mode="after")
     def _the_registry_knows_it(self) -> ModelConfig:

@@ -74,7 +74,7 @@ class Settings:
         return dataclasses.replace(
             self,
             train=TrainConfig(**train),
-            model=ModelConfig(name=self.model.name, options=options),
+            model=ModelConfig(**{**dict(self.model), "options": options}),
         )
 
     @property
@@ -244,6 +244,7 @@ def build(settings: Settings, statistics: Statistics) -> keras.Model:
         len(settings.layout.classes),
         statistics.mean,
         statistics.deviation,
+        settings.model.normalise,
     )
 
 

@@ -42,6 +42,8 @@ def weights(exported: str, config: ModelConfig, model: keras.Model) -> list[np.n
         raise OtherModelError("it does not say which architecture it is")
     if before["name"] != config.name:
         raise OtherModelError(f"it is a {before['name']}, not a {config.name}")
+    if before.get("normalise") != config.normalise:
+        raise OtherModelError("it normalises pixels in another way")
     was, wanted = (
         registry.options(config.name, options).model_dump()
         for options in (before["options"], config.options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
@@ -68,6 +68,7 @@ def build(
     classes: int,
     mean: Sequence[float],
     deviation: Sequence[float],
+    normalise: Literal["data_set", "image"] = "data_set",
 ) -> keras.Model:
     """Builds a model on pixels as they are in records and files; it normalises them itself.
 
@@ -79,6 +80,7 @@ def build(
       classes: number of classes, K.
       mean: of each channel, C of them, in the pixels' own unit.
       deviation: standard deviation of each channel.
+      normalise: by these, or by each image's own.
 
     Returns:
       A model of float32 [N, H, W, C] that gives logits, float32 [N, H', W', K]; `geometry` says
@@ -86,11 +88,10 @@ def build(
     """
     import keras
 
+    from trainer.models import pixels
+
     inputs = keras.Input((None, None, len(mean)), dtype="float32")
-    # In float32 also under mixed precision: bfloat16 has 8 significant bits, pixels have up to 16.
-    normalised = keras.layers.Normalization(
-        mean=list(mean), variance=[value**2 for value in deviation], dtype="float32"
-    )(inputs)
+    normalised = pixels.normalise(inputs, mean, deviation, normalise)
     logits = _module(name).build(normalised, classes, options(name, values))
     return keras.Model(inputs, logits, name=name)
 
