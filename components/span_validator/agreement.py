@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from components.evaluation.confusion import confusion
 from components.records import IGNORE
 
 # Others' labels that each mask is compared with: enough to rank its own among them.
@@ -20,19 +21,6 @@ _CHANCE = 0.5
 _BLIND = 0.6
 
 
-def confusion(label: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
-    """int64 [K, K] pixels; rows are labels, columns predictions; ignored pixels count nowhere.
-
-    Args:
-      label: uint8 class ids, IGNORE where none counts; of any shape.
-      mask: uint8 class ids, of the same shape.
-      classes: K.
-    """
-    counted = label != IGNORE
-    pairs = label[counted].astype(np.int64) * classes + mask[counted]
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-
-
 def kappa(matrix: np.ndarray) -> float:
     """Cohen's kappa: 1 where all pixels agree, 0 where no more than chance lets agree.
 
@@ -41,7 +29,7 @@ def kappa(matrix: np.ndarray) -> float:
     https://doi.org/10.1177/001316446002000104, equation 1).
 
     Args:
-      matrix: what `confusion` returns, or a sum of them.
+      matrix: what `evaluation.confusion` counts, or a sum of them.
 
     Returns:
       NaN where nothing is labelled, or labels and predictions are all of one class.

@@ -14,6 +14,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.evaluation.confusion import confusion
 from components.image_example_gen import spans
 from components.records import EVAL, TRAIN, Layout, parse
 from components.span_validator import agreement, blessing
@@ -145,7 +146,7 @@ class _Model:
             mask = self._signature(image=record["image"][None])["mask"][0].numpy()
             label, name = record["mask"].numpy(), record["source"].numpy().decode()
             images.setdefault(name, np.zeros((classes, classes), np.int64))
-            images[name] += agreement.confusion(label, mask, classes)
+            images[name] += confusion(label, mask, classes)
             step = max(1, max(label.shape) // _THINNED)
             tiles.append(Tile(name, label[::step, ::step], mask[::step, ::step]))
             progress.info("", extra={"what": "tile", "done": done, "total": count})
