@@ -161,7 +161,7 @@ def predict(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write masks and overlays of images, from a pushed model or a server."""
+    """Write masks and overlays, from a pushed model or a server."""
     with errors(as_json, debug):
         if server is None:
             loaded = load_for_model(config, model)

@@ -105,7 +105,7 @@ def schedule_(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Run on the cluster again and again, one run at a time, in place of an earlier schedule."""
+    """Run at certain times, in place of an earlier schedule."""
     with errors(as_json, debug):
         from kubeflow import schedule
         from kubeflow.parameters import parse
@@ -136,7 +136,7 @@ def run_local(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Run a package on this machine, each component in a process of its own."""
+    """Run a package here, each component in its own process."""
     with errors(as_json, debug):
         from kubeflow import local
         from kubeflow.parameters import parse
