@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -56,11 +57,8 @@ def started(
             until = time.monotonic() + patience
             while not announce.exists():
                 if process.poll() is not None:
-                    lines = errors.read_text(errors="replace").split("\n")
-                    said = [line for line in lines if line.strip()]
-                    raise ServingError(
-                        Code.UNAVAILABLE, said[-1] if said else "The server ended as it started."
-                    )
+                    told = errors.read_text(errors="replace")
+                    raise ServingError(Code.UNAVAILABLE, _last_words(process.returncode, told))
                 if time.monotonic() > until:
                     raise ServingError(
                         Code.DEADLINE_EXCEEDED,
@@ -70,6 +68,14 @@ def started(
             yield Announcement.read(announce)
         finally:
             _end(process)
+
+
+def _last_words(code: int, told: str) -> str:
+    """Why a server ended before it answered: its own sentence, unless something killed it."""
+    if code < 0:
+        return f"The server was killed by {signal.Signals(-code).name} while it loaded."
+    said = [line for line in told.splitlines() if line.strip()]
+    return said[-1] if said else "The server ended as it started."
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tensorflow as tf
@@ -45,27 +46,32 @@ def failed(found: list[checks.Check]) -> dict[str, str]:
     return {check.name: check.sentence for check in found if not check.passed}
 
 
-def test_a_model_that_answers_as_it_must_is_blessed(
-    exported: Callable[..., Path], eval_files: list[str], tmp_path: Path
-) -> None:
+def bless(exported: Path, eval_files: list[str], folder: Path) -> Any:
+    """The blessing that the component gives an exported model, or withholds."""
     model = standard_artifacts.Model()
-    model.uri = str(tmp_path / "artifact")
+    model.id, model.uri = 7, str(folder / "artifact")
     Path(model.uri).mkdir()
-    exported().rename(Path(model.uri) / "Format-Serving")
+    exported.rename(Path(model.uri) / "Format-Serving")
     examples = standard_artifacts.Examples()
-    examples.uri = str(tmp_path / "examples")
+    examples.uri = str(folder / "examples")
     examples.split_names = json.dumps(["train", "eval"])
-    folder = Path(examples.uri) / f"Split-{EVAL}"
-    folder.mkdir(parents=True)
-    (folder / "records").symlink_to(eval_files[0])
+    split = Path(examples.uri) / f"Split-{EVAL}"
+    split.mkdir(parents=True)
+    (split / "records").symlink_to(eval_files[0])
     blessing = standard_artifacts.InfraBlessing()
-    blessing.uri = str(tmp_path / "blessing")
-
+    blessing.uri = str(folder / "blessing")
     Executor().Do(
         {"model": [model], "examples": [examples]},
         {"blessing": [blessing]},
         {"name": "cells", "validation": CONFIG.model_dump_json()},
     )
+    return blessing
+
+
+def test_a_model_that_answers_as_it_must_is_blessed(
+    exported: Callable[..., Path], eval_files: list[str], tmp_path: Path
+) -> None:
+    blessing = bless(exported(), eval_files, tmp_path)
     found = checks.from_json((Path(blessing.uri) / checks.FILE).read_text())
     assert failed(found) == {}
     assert [check.name for check in found] == [
@@ -81,6 +87,7 @@ def test_a_model_that_answers_as_it_must_is_blessed(
         "answer size",
     ]
     assert pusher.Executor().CheckBlessing({"infra_blessing": [blessing]})
+    assert blessing.get_int_custom_property("current_model_id") == 7
 
 
 @pytest.mark.parametrize(
@@ -119,14 +126,32 @@ def test_a_model_without_a_signature_is_not(
 
 
 def test_a_model_that_does_not_load_is_not(
-    exported: Callable[..., Path], eval_files: list[str]
+    exported: Callable[..., Path], eval_files: list[str], tmp_path: Path
 ) -> None:
     directory = exported()
     for file in (directory / "variables").iterdir():
         file.unlink()
-    found = failed(validate(str(directory), eval_files, "cells", CONFIG))
+    blessing = bless(directory, eval_files, tmp_path)
+    found = failed(checks.from_json((Path(blessing.uri) / checks.FILE).read_text()))
     assert list(found) == ["loads"]
     assert found["loads"].startswith("the model does not load: ")
+    assert not pusher.Executor().CheckBlessing({"infra_blessing": [blessing]})
+
+
+def test_a_model_that_takes_its_server_down_is_not(
+    exported: Callable[..., Path],
+    eval_files: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What TensorFlow does where a check of its own fails, done by a module that Python imports
+    # before anything else.
+    (tmp_path / "sitecustomize.py").write_text("import os; os.abort()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = failed(validate(str(exported()), eval_files, "cells", CONFIG))
+    assert found == {
+        "loads": "the model does not load: The server was killed by SIGABRT while it loaded"
+    }
 
 
 def test_limits_are_held(exported: Callable[..., Path], eval_files: list[str]) -> None:
