@@ -177,10 +177,7 @@ def _conclude(result: Result, config: PipelineConfig) -> None:
 
 def _fail(result: Result, error: BaseException, workspace: Path) -> None:
     if isinstance(error, NodeError):
-        told, code = str(error), error.exit_code
+        result.fail(str(error), error.exit_code)
     else:
         failure = failures.explain(error, "The run", workspace, result.log)
-        told, code = failure.sentence, failure.exit_code
-    result.verdict = "failed"
-    result.status = "stopped" if code == failures.STOPPED else "failed"
-    result.error, result.exit_code = told, code
+        result.fail(failure.sentence, failure.exit_code)

@@ -16,8 +16,6 @@ from components.serving_validator.config import ValidationConfig
 from kubeflow.config import KubeflowConfig
 from trainer.config import AugmentConfig, ModelConfig, TrainConfig, TuneConfig
 
-DEFAULT_FILE = Path("overtile.yaml")
-
 
 class PushConfig(BaseModel, extra="forbid", frozen=True):
     """Where models that are good enough go."""

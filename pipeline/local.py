@@ -186,9 +186,7 @@ def _fail(result: Result, error: BaseException, display: Display, workspace: Pat
     if display.running:
         result.seconds[component] = round(display.end("failed"), 2)
     failure = failures.explain(error, component, workspace, result.log)
-    result.verdict = "failed"
-    result.status = "stopped" if failure.exit_code == failures.STOPPED else "failed"
-    result.error, result.exit_code = failure.sentence, failure.exit_code
+    result.fail(failure.sentence, failure.exit_code)
     if failure.set_aside:
         result.set_aside = [{"file": bad.file, "reason": bad.reason} for bad in failure.set_aside]
 

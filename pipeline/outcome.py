@@ -64,7 +64,7 @@ def take_serving(result: Result, outcome: Outcome) -> None:
     """What the exported model showed behind a server."""
     file = outcome.folder("blessing") / checks.FILE
     if file.exists():
-        result.validation = json.loads(file.read_text())["checks"]
+        result.validation = checks.read(file.read_text())
     else:  # TFX's InfraValidator says yes or no, and the rest in the log
         blessed = outcome.outputs["blessing"][0].get_int_custom_property("blessed") == 1
         told = "TensorFlow Serving loads the model and answers" if blessed else "see the log"

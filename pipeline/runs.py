@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.errors import InputError
+from pipeline.failures import STOPPED
 
 Verdict = Literal["pushed", "refused", "unchanged", "failed"]
 Status = Literal["running", "pushed", "refused", "unchanged", "failed", "stopped", "killed"]
@@ -76,6 +77,12 @@ class Result:
     error: str | None = None
     exit_code: int = 0
     pid: int = dataclasses.field(default_factory=os.getpid)
+
+    def fail(self, sentence: str, exit_code: int) -> None:
+        """Ends the run with what went wrong."""
+        self.verdict = "failed"
+        self.status = "stopped" if exit_code == STOPPED else "failed"
+        self.error, self.exit_code = sentence, exit_code
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON values."""

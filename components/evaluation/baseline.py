@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from tfx.components.evaluator import constants
 from tfx.dsl.components.common import resolver
-from tfx.dsl.io import fileio
 from tfx.utils import path_utils
+
+from components import artifacts
 
 MODEL = constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY
 """The custom property of a blessing that has its model's id."""
@@ -87,10 +86,5 @@ def last_blessed(
 
 def _layout(model: Any) -> tuple[Any, ...] | None:
     """What the model was trained on: classes, channels, dtype; None where its files are gone."""
-    directory = path_utils.serving_model_path(model.uri)
-    file = os.path.join(directory, "assets.extra", "overtile.json")
-    if not fileio.exists(file):
-        return None
-    with fileio.open(file) as stream:
-        layout = json.loads(stream.read())["layout"]
-    return tuple(layout["classes"]), layout["channels"], layout["dtype"]
+    found = artifacts.layout(path_utils.serving_model_path(model.uri))
+    return (found.classes, found.channels, found.dtype) if found else None

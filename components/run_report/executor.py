@@ -19,12 +19,12 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import display
+from components import artifacts, display
 from components.evaluation import bootstrap
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.gate import read_evaluation
 from components.image_example_gen import integrity
-from components.records import EVAL, TRAIN, Layout
+from components.records import EVAL, TRAIN
 from components.run_report import FILE, RUN_PROPERTY, images, joining, page, pictures, splits
 from components.run_report.facts import Facts, Pushed, ServingCheck
 from components.serving_validator import checks
@@ -65,12 +65,11 @@ def gather(inputs: Mapping[str, Sequence[types.Artifact]], configuration: str, r
     """
     settings = yaml.safe_load(configuration)
     exported = path_utils.serving_model_path(_one(inputs, "model").uri)
-    layout = Layout.from_json(
-        json.loads(_text(os.path.join(exported, "assets.extra", "overtile.json")))["layout"]
-    )
+    layout = artifacts.layout(exported)
+    assert layout is not None, "the Trainer exported it in this run or an earlier one"
     examples = inputs["examples"]
     train_examples = inputs.get("train_examples") or examples
-    files = _files(examples, EVAL)
+    files = artifacts.split_files(examples, EVAL)
     evaluated = splits.read(files, layout)
 
     model = tf.saved_model.load(exported)
@@ -95,7 +94,7 @@ def gather(inputs: Mapping[str, Sequence[types.Artifact]], configuration: str, r
         configuration=settings,
         configuration_text=configuration,
         layout=layout,
-        train=splits.read(_files(train_examples, TRAIN), layout),
+        train=splits.read(artifacts.split_files(train_examples, TRAIN), layout),
         eval=evaluated,
         images_found=sum(counts.images for counts, _ in counted),
         unused=sum(counts.unused for counts, _ in counted),
@@ -127,16 +126,6 @@ def _one(inputs: Mapping[str, Sequence[types.Artifact]], name: str) -> types.Art
     return artifact_utils.get_single_instance(list(inputs[name]))
 
 
-def _files(examples: Sequence[types.Artifact], split: str) -> list[str]:
-    """The TFRecord files of a split, of every artifact that has it."""
-    folders = [
-        artifact_utils.get_split_uri([artifact], split)
-        for artifact in examples
-        if split in artifact_utils.decode_split_names(artifact.split_names)
-    ]
-    return sorted(file for folder in folders for file in fileio.glob(os.path.join(folder, "*")))
-
-
 def _text(path: str) -> str:
     with fileio.open(path) as file:
         return file.read()
@@ -157,7 +146,7 @@ def _serving_check(blessings: Sequence[types.Artifact]) -> ServingCheck | None:
     blessing = blessings[0]
     passed = blessing.get_int_custom_property("blessed") == 1
     file = os.path.join(blessing.uri, checks.FILE)  # TFX's InfraValidator leaves none
-    told = json.loads(_text(file))["checks"] if fileio.exists(file) else []
+    told = checks.read(_text(file)) if fileio.exists(file) else []
     return ServingCheck(passed, told)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -15,8 +14,9 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils
 
+from components import artifacts
 from components.evaluation import baseline
-from components.records import EVAL, Layout
+from components.records import EVAL
 from components.serving_validator import checks
 from components.serving_validator.config import ValidationConfig
 from components.serving_validator.replay import replay
@@ -35,11 +35,7 @@ class Executor(base_executor.BaseExecutor):
             output_dict[standard_component_specs.BLESSING_KEY]
         )
         examples = input_dict[standard_component_specs.EXAMPLES_KEY]
-        files = [
-            file
-            for uri in artifact_utils.get_split_uris(examples, EVAL)
-            for file in sorted(tf.io.gfile.glob(os.path.join(uri, "*")))
-        ]
+        files = artifacts.split_files(examples, EVAL)
         found = validate(
             path_utils.serving_model_path(model.uri),
             files,
@@ -85,17 +81,13 @@ def validate(
                 patience=config.max_loading_seconds,
             ) as server:
                 loads = checks.Check("loads", None, None, True, "the model loads and is served")
-                layout = _layout(model)
+                layout = artifacts.layout(model)
+                assert layout is not None, "the Trainer exported it"
                 records = _records(files, config.images)
                 return [loads, *replay(model, layout, records, server, name, config)]
         except ServingError as error:
             told = error.message.rstrip(".")
             return [checks.Check("loads", None, None, False, f"the model does not load: {told}")]
-
-
-def _layout(model: str) -> Layout:
-    file = os.path.join(model, "assets.extra", "overtile.json")
-    return Layout.from_json(json.loads(io_utils.read_string_file(file))["layout"])
 
 
 def _records(files: list[str], images: int) -> list[bytes]:

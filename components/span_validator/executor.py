@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components import artifacts
 from components.evaluation.confusion import confusion
 from components.image_example_gen import spans
 from components.records import EVAL, TRAIN, Layout, parse
@@ -137,8 +137,7 @@ class _Model:
         import tensorflow as tf
 
         classes = len(self._layout.classes)
-        folder = artifact_utils.get_split_uri([examples], split)
-        records = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(f"{folder}/*")))
+        records = tf.data.TFRecordDataset(artifacts.split_files([examples], split))
         count = sum(1 for _ in records)
         tiles = []
         images: dict[str, np.ndarray] = {}

@@ -39,5 +39,5 @@ def test_a_limit_is_inclusive_and_none_is_no_limit() -> None:
 def test_checks_survive_json() -> None:
     found = [checks.Check("a", 1.0, None, True, "b"), checks.Check("c", None, 2.0, False, "d")]
     text = checks.to_json(found)
-    assert checks.from_json(text) == found
+    assert [checks.Check(**one) for one in checks.read(text)] == found
     assert '"passed": false' in text

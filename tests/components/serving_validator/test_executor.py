@@ -72,7 +72,9 @@ def test_a_model_that_answers_as_it_must_is_blessed(
     exported: Callable[..., Path], eval_files: list[str], tmp_path: Path
 ) -> None:
     blessing = bless(exported(), eval_files, tmp_path)
-    found = checks.from_json((Path(blessing.uri) / checks.FILE).read_text())
+    found = [
+        checks.Check(**one) for one in checks.read((Path(blessing.uri) / checks.FILE).read_text())
+    ]
     assert failed(found) == {}
     assert [check.name for check in found] == [
         "loads",
@@ -132,7 +134,9 @@ def test_a_model_that_does_not_load_is_not(
     for file in (directory / "variables").iterdir():
         file.unlink()
     blessing = bless(directory, eval_files, tmp_path)
-    found = failed(checks.from_json((Path(blessing.uri) / checks.FILE).read_text()))
+    found = failed(
+        [checks.Check(**one) for one in checks.read((Path(blessing.uri) / checks.FILE).read_text())]
+    )
     assert list(found) == ["loads"]
     assert found["loads"].startswith("the model does not load: ")
     assert not pusher.Executor().CheckBlessing({"infra_blessing": [blessing]})
