@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from components.image_example_gen.config import SpansConfig, SplitConfig
+from components.image_example_gen.config import SpansConfig, SplitConfig, Value
 
 if TYPE_CHECKING:
     from pipeline.planning import Findings
@@ -51,11 +51,11 @@ def text(findings: Findings, target: Path) -> str:
     ]
     for name, values in data.classes.items():
         share = sum(shares.get(value, 0) for value in values)
-        lines.append(_line(4, _scalar(name), f"[{spans(values)}]", f"{percent(share)} of pixels"))
+        lines.append(_line(4, _scalar(name), f"[{spelled(values)}]", f"{percent(share)} of pixels"))
     if data.ignore:
         share = sum(shares.get(value, 0) for value in data.ignore)
         lines.append(
-            _line(2, "ignore", f"[{spans(data.ignore)}]", f"count nowhere; {percent(share)}")
+            _line(2, "ignore", f"[{spelled(data.ignore)}]", f"count nowhere; {percent(share)}")
         )
     lines += [
         *_split(data.split),
@@ -124,12 +124,14 @@ def _flow(values: Sequence[str]) -> str:
     return dumped.strip()
 
 
-def spans(values: Sequence[int]) -> str:
-    """Mask values, runs of three and more as ranges: 0..127, 255."""
+def spelled(values: Sequence[Value]) -> str:
+    """Mask values, runs of three and more numbers as ranges: 0..127, 255."""
     parts = []
-    for _, run in groupby(enumerate(sorted(values)), key=lambda pair: pair[1] - pair[0]):
+    known = sorted(value for value in values if isinstance(value, int))
+    for _, run in groupby(enumerate(known), key=lambda pair: pair[1] - pair[0]):
         numbers = [value for _, value in run]
         parts += [f"{numbers[0]}..{numbers[-1]}"] if len(numbers) > 2 else [str(n) for n in numbers]
+    parts += [_scalar(value) for value in values if isinstance(value, str)]
     return ", ".join(parts)
 
 

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.config_writer import percent, spans
+from pipeline.config_writer import percent, spelled
 
 if TYPE_CHECKING:
     from pipeline.planning import Findings
@@ -55,12 +55,12 @@ def _classes(findings: Findings) -> Table:
     table.add_column("share", justify="right")
     rows = [*findings.data.classes.items()]
     for name, values in rows[:_MOST_CLASSES]:
-        table.add_row(name, spans(values), percent(sum(shares.get(v, 0) for v in values)))
+        table.add_row(name, spelled(values), percent(sum(shares.get(v, 0) for v in values)))
     if len(rows) > _MOST_CLASSES:
         table.add_row(f"and {len(rows) - _MOST_CLASSES} more")
     if findings.data.ignore:
         share = sum(shares.get(value, 0) for value in findings.data.ignore)
-        table.add_row("(ignored)", spans(findings.data.ignore), percent(share), style="dim")
+        table.add_row("(ignored)", spelled(findings.data.ignore), percent(share), style="dim")
     return table
 
 

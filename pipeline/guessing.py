@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig
+from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig, Value
 from components.image_example_gen.ordering import natural_key
 from components.records import IGNORE
 
@@ -31,14 +31,14 @@ class Meaning:
       names_from: the file that gave the names, if any.
     """
 
-    classes: dict[str, tuple[int, ...]]
-    ignore: tuple[int, ...] = ()
+    classes: dict[str, tuple[Value, ...]]
+    ignore: tuple[Value, ...] = ()
     smeared: bool = False
     instances: bool = False
     names_from: Path | None = None
 
 
-def meaning(values: Mapping[int, int], lossy: bool, names: dict[int, str]) -> Meaning:
+def meaning(values: Mapping[Value, int], lossy: bool, names: dict[int, str]) -> Meaning:
     """Guesses the classes.
 
     Args:
@@ -46,6 +46,20 @@ def meaning(values: Mapping[int, int], lossy: bool, names: dict[int, str]) -> Me
       lossy: the masks are JPEG.
       names: of the values, if a file gives them.
     """
+    if any(isinstance(value, str) for value in values):
+        return _of_words([value for value in values if isinstance(value, str)])
+    return _of_numbers({int(value): count for value, count in values.items()}, lossy, names)
+
+
+def _of_words(words: Sequence[str]) -> Meaning:
+    """Colours and names of labels: each is a class of its own."""
+    ignore = tuple(word for word in words if _IGNORED_NAMES.fullmatch(word))
+    return Meaning(
+        {word.lstrip("#"): (word,) for word in sorted(words) if word not in ignore}, ignore
+    )
+
+
+def _of_numbers(values: Mapping[int, int], lossy: bool, names: dict[int, str]) -> Meaning:
     present = sorted(values)
     peaks = [] if names else _peaks(values, lossy)
     if peaks:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError
 from components.image_example_gen import sources, spans
-from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig
+from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig, Value
 from components.image_example_gen.sources import paired
 from components.image_example_gen.splitting import side_by_hash
 from components.records import SPLITS
@@ -43,10 +43,14 @@ class Findings:
     ingest: IngestConfig
     problems: list[str]
 
-    def shares(self) -> dict[int, float]:
+    def shares(self) -> dict[Value, float]:
         """Each mask value's share of all pixels."""
         total = sum(self.survey.values.values())
-        return {value: count / total for value, count in sorted(self.survey.values.items())}
+        # Numbers by their order, colours and names by theirs.
+        ordered = sorted(
+            self.survey.values.items(), key=lambda pair: (isinstance(pair[0], str), pair)
+        )
+        return {value: count / total for value, count in ordered}
 
     def to_json(self) -> dict[str, Any]:
         """What `overtile init --json` prints."""

@@ -13,7 +13,8 @@ import numpy as np
 
 from components.errors import BadFileError, InputError, SetAside
 from components.image_example_gen import sources
-from components.image_example_gen.config import DataConfig
+from components.image_example_gen.config import DataConfig, Value
+from components.image_example_gen.masks import histogram
 from components.image_example_gen.reading import check_size
 from components.image_example_gen.sources.contract import Listing, Sample, Source
 
@@ -47,8 +48,8 @@ class Survey:
     sizes: Counter[tuple[int, int]]
     channels: Counter[int]
     dtypes: Counter[str]
-    values: Counter[int]
-    masks_with: Counter[int]
+    values: Counter[Value]
+    masks_with: Counter[Value]
     lossy: int
     flat: list[str]
     unreadable: list[SetAside]
@@ -65,7 +66,7 @@ class _Look:
     dtype: str
     flat: bool
     thumbnail: np.ndarray
-    values: dict[int, int]
+    values: dict[Value, int]
 
 
 def survey(data: DataConfig, most: int) -> Survey:
@@ -78,7 +79,7 @@ def survey(data: DataConfig, most: int) -> Survey:
     listing = source.listing(data)
     chosen = spread(listing.samples, most)
     with ThreadPoolExecutor(_READERS) as pool:
-        looks = list(pool.map(lambda sample: _look(source, sample, root), chosen))
+        looks = list(pool.map(lambda sample: _look(source, sample, data, root), chosen))
 
     good = [
         (sample, look)
@@ -92,7 +93,7 @@ def survey(data: DataConfig, most: int) -> Survey:
             f"{unreadable[0].file}: {unreadable[0].reason}.",
             unreadable,
         )
-    values: Counter[int] = Counter()
+    values: Counter[Value] = Counter()
     for _, look in good:
         values.update(look.values)
     return Survey(
@@ -122,13 +123,13 @@ def spread(items: Sequence[_T], most: int) -> list[_T]:
     return [items[index * len(items) // most] for index in range(most)]
 
 
-def _look(source: Source, sample: Sample, root: Path) -> _Look | SetAside:
+def _look(source: Source, sample: Sample, data: DataConfig, root: Path) -> _Look | SetAside:
     reference = sample.image
     try:
         image = source.read_image(sample.image)
         reference = sample.mask
-        mask = source.read_mask(sample.mask)
-        check_size(mask, image)
+        labels = source.read_labels(sample, data, image.shape[:2])
+        check_size(labels.values, image)
     except BadFileError as error:
         return SetAside(reference.name(root), str(error))
     height, width, channels = image.shape
@@ -143,7 +144,7 @@ def _look(source: Source, sample: Sample, root: Path) -> _Look | SetAside:
         image.dtype.name,
         bool((image == image[0, 0]).all()),
         _thumbnail(image),
-        _histogram(mask),
+        histogram(labels),
     )
 
 
@@ -153,11 +154,3 @@ def _thumbnail(image: np.ndarray) -> np.ndarray:
 
     grey = np.ascontiguousarray(image[..., :3].mean(axis=2, dtype=np.float32))
     return cv2.resize(grey, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
-
-
-def _histogram(mask: np.ndarray) -> dict[int, int]:
-    if mask.dtype in (np.uint8, np.uint16):
-        counts = np.bincount(mask.ravel())
-        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-    values, counts = np.unique(mask, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))

@@ -36,6 +36,12 @@ _LARGEST_VALUE = 2**16 - 1
 _RANGE = re.compile(r"(\d{1,5})\.\.(\d{1,5})")
 
 
+Value = int | str
+"""What a mask says of a pixel: a number, a colour as #rrggbb, or the name of a label."""
+
+COLOUR = re.compile("#[0-9a-fA-F]{6}")
+
+
 def _spelled_out(values: Any) -> Any:
     """Puts the numbers of a range in place of its text, `3..5`; what it does not know stays."""
     if not isinstance(values, list | tuple):
@@ -99,12 +105,13 @@ class DataConfig(BaseModel, extra="forbid", frozen=True):
     dtype: Literal["uint8", "uint16", "float32"] | None = Field(
         None, description="type of every image's pixels"
     )
-    classes: dict[str, tuple[int, ...]] = Field(
+    classes: dict[str, tuple[Value, ...]] = Field(
         default_factory=dict,
-        description="each class with the mask values that mean it, or ranges of them (128..255); "
-        "the order of the classes is their ids'",
+        description="each class with the mask values that mean it: numbers, ranges of "
+        "them (128..255), colours ('#ff0000') or names of labels; the order of the classes is "
+        "their ids'",
     )
-    ignore: tuple[int, ...] = Field((), description="mask values that count nowhere")
+    ignore: tuple[Value, ...] = Field((), description="mask values that count nowhere")
     colours: dict[str, str] = Field(
         default_factory=dict, description="a class's colour in overlays, as #rrggbb"
     )
@@ -149,16 +156,16 @@ class DataConfig(BaseModel, extra="forbid", frozen=True):
     @classmethod
     def _colours_are_hexadecimal(cls, value: dict[str, str]) -> dict[str, str]:
         for name, colour in value.items():
-            if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
+            if not COLOUR.fullmatch(colour):
                 raise ValueError(f"{colour!r} for {name} is not a colour like #2f7ed8")
         return value
 
     @model_validator(mode="after")
     def _each_value_means_one_thing(self) -> DataConfig:
-        meanings: dict[int, str] = {}
+        meanings: dict[Value, str] = {}
         for name, values in [*self.classes.items(), ("ignore", self.ignore)]:
             for value in values:
-                if not 0 <= value <= _LARGEST_VALUE:
+                if isinstance(value, int) and not 0 <= value <= _LARGEST_VALUE:
                     raise ValueError(f"{value} of {name} is no mask value: 0 to {_LARGEST_VALUE}")
                 if value in meanings:
                     raise ValueError(

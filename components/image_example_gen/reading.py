@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from components.errors import BadFileError, SetAside
 from components.image_example_gen import sources, tiling
 from components.image_example_gen.config import DataConfig, IngestConfig
-from components.image_example_gen.masks import lookup_table, to_class_ids
+from components.image_example_gen.masks import coding, to_class_ids
 from components.image_example_gen.sources.contract import Reference, Sample
 from components.image_example_gen.splitting import Placed
 from components.records import GREY_WEIGHTS, Record
@@ -23,18 +24,29 @@ class SampleError(BadFileError):
         self.set_aside = set_aside
 
 
-def read_pair(sample: Sample, data: DataConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Reads an image and its mask.
+class Pair(NamedTuple):
+    """An image and what its labels mean.
+
+    Attributes:
+      image: [H, W, data.channels] of data.dtype.
+      mask: class ids, uint8 [H, W], IGNORE where none counts.
+      instances: int32 [H, W], which object a pixel belongs to, 0 to none; None if not known.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    instances: np.ndarray | None
+
+
+def read_pair(sample: Sample, data: DataConfig) -> Pair:
+    """Reads an image and its labels.
 
     Args:
       sample: of the listing of the data set.
       data: with channels, dtype and classes given.
 
-    Returns:
-      image [H, W, data.channels] of data.dtype; class ids uint8 [H, W], IGNORE where none counts.
-
     Raises:
-      SampleError: the image or the mask cannot be used.
+      SampleError: the image or its labels cannot be used.
     """
     assert data.path is not None, "only a data set that is somewhere can be read"
     assert data.channels is not None, "pipeline.planning.complete fills in what is not said"
@@ -44,16 +56,17 @@ def read_pair(sample: Sample, data: DataConfig) -> tuple[np.ndarray, np.ndarray]
     try:
         image = fit(source.read_image(sample.image), data.channels, data.dtype)
         reference = sample.mask
-        mask = source.read_mask(sample.mask)
-        check_size(mask, image)
-        return image, to_class_ids(mask, lookup_table(data.classes, data.ignore))
+        labels = source.read_labels(sample, data, image.shape[:2])
+        check_size(labels.values, image)
+        mask = to_class_ids(labels, coding(data))
+        return Pair(image, mask, labels.instances)
     except BadFileError as error:
         raise SampleError(SetAside(reference.name(data.path), str(error))) from error
 
 
 def check_size(mask: np.ndarray, image: np.ndarray) -> None:
-    """Raises BadFileError where a mask [H, W] is not of the size of its image [H, W, C]."""
-    if mask.shape != image.shape[:2]:
+    """Raises BadFileError where a mask [H, W, ...] is not of the size of its image [H, W, C]."""
+    if mask.shape[:2] != image.shape[:2]:
         raise BadFileError(
             f"mask is {mask.shape[1]}x{mask.shape[0]}, image is {image.shape[1]}x{image.shape[0]}"
         )
@@ -67,7 +80,7 @@ def read_sample(
     Raises:
       SampleError: before the first record, if the sample cannot be used.
     """
-    image, mask = read_pair(placed.sample, data)
+    image, mask, _ = read_pair(placed.sample, data)
     height, width = mask.shape
     for start, pixels, labels in tiling.tiles(image, mask, ingest.tile, ingest.margin):
         yield Record(
@@ -80,6 +93,7 @@ def read_sample(
             margin=ingest.margin,
             group=placed.group,
             span=span,
+            attributes=dict(placed.sample.attributes),
         )
 
 

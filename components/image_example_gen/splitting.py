@@ -56,15 +56,18 @@ def plan(samples: Sequence[Sample], digests: Mapping[str, str], data: DataConfig
       InputError: a key has no group, a list names nothing, a group or an image is on both sides,
         or a side is empty.
     """
-    groups = {
-        sample.key: _group(sample.key, data.group) or digests[sample.key] for sample in samples
-    }
+    groups = {sample.key: _group(sample, data.group) or digests[sample.key] for sample in samples}
     if data.split.train:
         sides = _sides_by_lists([sample.key for sample in samples], data.split)
         if data.group is not None:
             _refuse_torn_groups(sides, groups)
     else:
-        sides = {key: side_by_hash(group, data.split) for key, group in groups.items()}
+        sides = {
+            sample.key: sample.split or side_by_hash(groups[sample.key], data.split)
+            for sample in samples
+        }
+        if any(sample.split for sample in samples):
+            _refuse_torn_groups(sides, groups)
 
     # A copy that trains would let the model see what it is evaluated on.
     evaluated = {digests[sample.key]: sample for sample in samples if sides.get(sample.key) == EVAL}
@@ -102,7 +105,7 @@ def plan_later(
     placed, held_back = [], []
     for sample in samples:
         digest = digests[sample.key]
-        group = _group(sample.key, data.group) or digest
+        group = _group(sample, data.group) or digest
         reason = why_held_back(group, digest)
         if reason:
             held_back.append((sample, reason))
@@ -130,16 +133,16 @@ def refuse_empty_side(sides: set[str], images: int, data: DataConfig) -> None:
         raise InputError(f"none of the {images} images is left to {use}{rest}: {way}.")
 
 
-def _group(key: str, pattern: str | None) -> str | None:
+def _group(sample: Sample, pattern: str | None) -> str:
     if pattern is None:
-        return None
-    match = re.search(pattern, key)
+        return sample.group
+    match = re.search(pattern, sample.key)
     if match is None or not match.group(1):
         raise InputError(
-            f"data.group: {pattern!r} finds no group in the image {key!r}; "
+            f"data.group: {pattern!r} finds no group in the image {sample.key!r}; "
             "change it so that it matches every image."
         )
-    return match.group(1)
+    return str(match.group(1))
 
 
 def _sides_by_lists(keys: Sequence[str], split: SplitConfig) -> dict[str, str]:

@@ -16,11 +16,7 @@ from pipeline import config as configuration
 from tests.e2e.conftest import CONFIGURATION, write_data
 from tests.kubeflow import engine
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(3600),
-    pytest.mark.skipif(engine.missing() is not None, reason=str(engine.missing())),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 IMAGE = "overtile:test"
 ROOT = Path(__file__).parents[2]
@@ -28,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if reason := engine.missing():
+        pytest.skip(reason)
     folder = tmp_path_factory.mktemp("engine")
     with engine.engine(folder):
         base = engine.base_image(folder)

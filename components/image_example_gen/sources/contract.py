@@ -26,11 +26,48 @@ class Reference(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """An image with its mask. Small, since Beam sends it between machines."""
+    """An image with its labels. Small, since Beam sends it between machines.
+
+    Attributes:
+      key: its name within the data set.
+      image: where its pixels are.
+      mask: where its labels are, or the first of several files.
+      further: the other files of its labels, where there is one an object.
+      region: the file that says where labels count, if there is one.
+      shapes: labels drawn as shapes, as JSON that its source can read.
+      split: the side that the data set itself gives it; empty where it does not.
+      group: that the data set itself gives it; empty where it does not.
+      weight: how much its pixels count in training.
+      attributes: names and values of what else is known of it; they become slices.
+    """
 
     key: str
     image: Reference
     mask: Reference
+    further: tuple[Reference, ...] = ()
+    region: Reference | None = None
+    shapes: str = ""
+    split: str = ""
+    group: str = ""
+    weight: float = 1.0
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+class Labels(NamedTuple):
+    """What the labels of one image say, before the configuration gives it a meaning.
+
+    Attributes:
+      values: integers [H, W]; or colours, uint8 [H, W, 3], red first.
+      names: where given, `values` are places in it, and these names are what is labelled.
+      instances: int32 [H, W], which object a pixel belongs to, 0 to none; None where that is not
+        known.
+      region: bool [H, W], where labels count; None where all do.
+    """
+
+    values: np.ndarray
+    names: tuple[str, ...] = ()
+    instances: np.ndarray | None = None
+    region: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +112,9 @@ class Source(Protocol):
         """[H, W, C] of the file's dtype."""
         ...
 
-    def read_mask(self, mask: Reference) -> np.ndarray:
-        """[H, W] of an integer dtype."""
+    def read_labels(self, sample: Sample, data: DataConfig, size: tuple[int, int]) -> Labels:
+        """What the labels say of an image of this size, (H, W).
+
+        A mask of another size is given as it is: the caller names both sizes.
+        """
         ...

@@ -15,7 +15,8 @@ from components.image_example_gen import decode
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.ordering import natural_key
 from components.image_example_gen.sources import folder, pairing
-from components.image_example_gen.sources.contract import Listing, Reference, Sample
+from components.image_example_gen.sources.contract import Labels, Listing, Reference, Sample
+from components.places import place
 
 # Images in a format that is not decoded are listed, so that they are set aside by name.
 _LISTED = decode.SUFFIXES | {".webp", ".jp2", ".exr", ".npy", ".heic"}
@@ -75,7 +76,7 @@ def digest(image: Reference) -> str:
     """SHA-256 of the file."""
     sha256 = hashlib.sha256()
     try:
-        with open(image.path, "rb") as file:
+        with place(image.path).open("rb") as file:
             while block := file.read(1 << 20):
                 sha256.update(block)
     except OSError as error:
@@ -85,12 +86,12 @@ def digest(image: Reference) -> str:
 
 def read_image(image: Reference) -> np.ndarray:
     """[H, W, C] of the file's dtype."""
-    return decode.decode_image(Path(image.path))
+    return decode.decode_image(place(image.path))
 
 
-def read_mask(mask: Reference) -> np.ndarray:
-    """[H, W] of an integer dtype."""
-    return decode.decode_mask(Path(mask.path))
+def read_labels(sample: Sample, data: DataConfig, size: tuple[int, int]) -> Labels:
+    """The mask's values."""
+    return Labels(decode.decode_mask(place(sample.mask.path)))
 
 
 def image_files(top: Path, without: Path | None = None) -> list[Path]:

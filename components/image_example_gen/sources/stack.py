@@ -12,7 +12,8 @@ from components.errors import BadFileError, InputError, SetAside
 from components.image_example_gen import decode
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.sources import folder, pairing
-from components.image_example_gen.sources.contract import Listing, Reference, Sample
+from components.image_example_gen.sources.contract import Labels, Listing, Reference, Sample
+from components.places import place
 
 
 def recognise(path: Path) -> dict[str, Any] | None:
@@ -83,12 +84,12 @@ def digest(image: Reference) -> str:
 
 def read_image(image: Reference) -> np.ndarray:
     """[H, W, C] of the file's dtype."""
-    return decode.decode_image(Path(image.path), image.page)
+    return decode.decode_image(place(image.path), image.page)
 
 
-def read_mask(mask: Reference) -> np.ndarray:
-    """[H, W] of an integer dtype."""
-    return decode.decode_mask(Path(mask.path), mask.page)
+def read_labels(sample: Sample, data: DataConfig, size: tuple[int, int]) -> Labels:
+    """The mask's values."""
+    return Labels(decode.decode_mask(place(sample.mask.path), sample.mask.page))
 
 
 def _files(data: DataConfig) -> tuple[Path, Path]:

@@ -114,7 +114,9 @@ def test_stack(volume: DataConfig):
     pages = tifffile.imread(volume.path / "train-volume.tif")
     sample = listing.samples[7]
     np.testing.assert_array_equal(stack.read_image(sample.image)[..., 0], pages[7])
-    np.testing.assert_array_equal(stack.read_mask(sample.mask), (pages[7] > 99) * 255)
+    np.testing.assert_array_equal(
+        stack.read_labels(sample, volume, (0, 0)).values, (pages[7] > 99) * 255
+    )
     assert sample.image.name(volume.path) == "train-volume.tif page 7"
 
 
@@ -176,6 +178,6 @@ def test_real_masks_agree_with_another_reader(shared_data: Path, name: str):
     assert len(samples) == {"isbi2012": 24, "dic_hela": 60}[name]
     for sample in samples:
         other = np.asarray(Image.open(sample.mask.path)).astype(np.int64)
-        np.testing.assert_array_equal(paired.read_mask(sample.mask), other)
+        np.testing.assert_array_equal(paired.read_labels(sample, data, (0, 0)).values, other)
         grey = np.asarray(Image.open(sample.image.path))
         np.testing.assert_array_equal(paired.read_image(sample.image)[..., 0], grey)

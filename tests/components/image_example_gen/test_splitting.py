@@ -38,6 +38,22 @@ def test_the_hash_is_the_documented_one():
     assert side_by_hash("a", SplitConfig(eval_share=fraction - 0.01)) == TRAIN
 
 
+def test_the_side_and_group_that_the_data_set_gives_decide():
+    given = [
+        Sample(key, Reference(f"{key}.png"), Reference(f"m/{key}.png"), split=side, group=group)
+        for key, side, group in (("a", EVAL, "p"), ("b", TRAIN, "q"), ("c", "", "q"))
+    ]
+    digests = {"a": "1", "b": "2", "c": "3"}
+    # By its hash the group q trains, so that c, of which nothing is said, may join b.
+    assert side_by_hash("q", SplitConfig()) == TRAIN
+    result = plan(given, digests, DataConfig())
+    assert sides(result) == {"a": EVAL, "b": TRAIN, "c": TRAIN}
+    assert [place.group for place in result.placed] == ["p", "q", "q"]
+    torn = [given[0], given[1]._replace(group="p")]
+    with pytest.raises(InputError, match="group 'p' is on both sides"):
+        plan(torn, digests, DataConfig())
+
+
 def test_about_the_share_evaluates():
     # Of 500 images 100 should, give or take three standard deviations: sqrt(500*.2*.8) = 8.9.
     count = list(sides(planned(MANY)).values()).count(EVAL)
