@@ -13,6 +13,10 @@ PNG (`storage="png"`), which trades time for space.
     image/height, image/width, image/channels   int64   of the stored tile, margin included
     image/dtype           bytes            uint8 | uint16 | float32
     mask                  bytes            class ids, uint8 [height, width]; 255 = ignore
+    weight                bytes            float16 [height, width], raw: how much a pixel counts in
+                                           the loss, beside its class's weight; 1 in the margin
+    instance              bytes            int32 [height, width], raw: which object of the source
+                                           image a pixel belongs to; 0 = none, and in the margin
     source                bytes            key of the source image within its data set
     source/sha256         bytes            of the source image's file
     source/height, source/width            int64
@@ -22,15 +26,24 @@ PNG (`storage="png"`), which trades time for space.
     span                  int64
     image/sum, image/sum_squares           float, a value a channel, over the core's source pixels
     mask/class_pixels     int64            a value a class and one for ignore, over the same pixels
+    source/weight         float            how much all pixels of the source count; absent where 1
+    tile/repeats          int64            how often an epoch of training shows the tile; absent
+                                           where once
+
+`weight`, `instance` and `tile/repeats` are there where `Layout.extras` says so.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from components import levels, tallies
+from components.tfrecord import example, floats, integers, octets
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -40,6 +53,11 @@ IGNORE = 255
 
 GREY_WEIGHTS = (299, 587, 114)
 """Thousandths of red, green and blue in grey, ITU-R BT.601: ingestion and serving agree on them."""
+
+Extra = Literal["weight", "instance", "repeats"]
+
+ATTRIBUTE = "attribute/"
+"""What the names of features begin with that hold attributes."""
 
 TRAIN, EVAL = "train", "eval"
 SPLITS = (TRAIN, EVAL)
@@ -71,13 +89,18 @@ class Layout:
       channels: channels of every image.
       dtype: NumPy name of the pixels' type.
       classes: the class names; a class's id is its place in this list.
-      storage: how pixels are stored.
+      storage: how pixels of image and mask are stored.
+      extras: what the records hold beside what all do.
+      alpha: what became of the images' transparency, and becomes of that of images to be served:
+        dropped, or laid on white or black.
     """
 
     channels: int
     dtype: Literal["uint8", "uint16", "float32"]
     classes: tuple[str, ...]
     storage: Literal["raw", "png"] = "raw"
+    extras: tuple[Extra, ...] = ()
+    alpha: Literal["drop", "white", "black"] = "drop"
 
     @property
     def has_file_format(self) -> bool:
@@ -86,12 +109,24 @@ class Layout:
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON values; `Layout.from_json` reads it."""
-        return {**dataclasses.asdict(self), "classes": list(self.classes)}
+        lists = {"classes": list(self.classes), "extras": list(self.extras)}
+        values = {**dataclasses.asdict(self), **lists}
+        # Left out where there are none, so that a data set without them is described as ever.
+        if not values["extras"]:
+            del values["extras"]
+        if self.alpha == "drop":
+            del values["alpha"]
+        return values
+
+    def plain(self) -> Layout:
+        """Without extras: all that is needed to look at an image and its labels."""
+        return dataclasses.replace(self, extras=())
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Layout:
         """The layout that `to_json` wrote."""
-        return cls(**{**values, "classes": tuple(values["classes"])})
+        lists = {name: tuple(values.get(name, ())) for name in ("classes", "extras")}
+        return cls(**{**values, **lists})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +144,10 @@ class Record:
       group: images of one group are never on both sides of the split.
       span: number of the span that brought the image.
       attributes: further columns of a manifest; they become slices.
+      weight: float16 [height, width], where the layout has it.
+      instance: int32 [height, width], where the layout has it.
+      source_weight: how much the source's pixels count.
+      repeats: how often an epoch of training shows the tile.
     """
 
     image: np.ndarray
@@ -121,6 +160,20 @@ class Record:
     group: str = ""
     span: int = 0
     attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    weight: np.ndarray | None = None
+    instance: np.ndarray | None = None
+    source_weight: float = 1.0
+    repeats: int = 1
+
+    @functools.cached_property
+    def mask_counts(self) -> np.ndarray:
+        """Pixels of each value of the mask within the core, int64 [256]; counted once."""
+        return tallies.count_values(self.mask[self.core()])
+
+    @functools.cached_property
+    def level_counts(self) -> np.ndarray:
+        """What `levels.count` says of the core's pixels; counted once."""
+        return levels.count(self.image[self.core()])
 
     def core(self) -> tuple[slice, slice]:
         """The rows and columns of `image` that are core pixels of the source."""
@@ -137,8 +190,6 @@ def encode(record: Record, layout: Layout) -> bytes:
     Raises:
       ValueError: the record's shape or dtype is not the layout's.
     """
-    import tensorflow as tf
-
     image, mask = record.image, record.mask
     if image.ndim != 3 or image.shape[2] != layout.channels or image.dtype.name != layout.dtype:
         raise ValueError(
@@ -151,24 +202,17 @@ def encode(record: Record, layout: Layout) -> bytes:
             f"shape {image.shape}"
         )
 
-    core = record.core()
-    pixels = image[core].reshape(-1, layout.channels).astype(np.float64)
-    counts = np.bincount(mask[core].ravel(), minlength=IGNORE + 1)
-    class_pixels = [*counts[: len(layout.classes)], counts[IGNORE]]
-    if sum(class_pixels) != counts.sum():
+    if layout.dtype == "float32":
+        total, total_squares = tallies.sums(image[record.core()])
+    else:
+        level = levels.values(layout.dtype)
+        total, total_squares = record.level_counts @ level, record.level_counts @ level**2
+    pixels = record.mask_counts.tolist()
+    class_pixels = [*pixels[: len(layout.classes)], pixels[IGNORE]]
+    if sum(class_pixels) != sum(pixels):
         raise ValueError(
             f"{record.source}: the mask holds ids past the {len(layout.classes)} classes"
         )
-
-    def integers(*values: int) -> tf.train.Feature:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-    def floats(values: np.ndarray) -> tf.train.Feature:
-        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
-
-    def octets(value: bytes | str) -> tf.train.Feature:
-        value = value.encode() if isinstance(value, str) else value
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
     features = {
         "image": octets(_store(image, layout.storage)),
@@ -186,15 +230,31 @@ def encode(record: Record, layout: Layout) -> bytes:
         "tile/margin": integers(record.margin),
         "group": octets(record.group),
         "span": integers(record.span),
-        "image/sum": floats(pixels.sum(axis=0)),
-        "image/sum_squares": floats(np.square(pixels).sum(axis=0)),
+        "image/sum": floats(total),
+        "image/sum_squares": floats(total_squares),
         "mask/class_pixels": integers(*class_pixels),
     }
     for name, value in record.attributes.items():
-        features[f"attribute/{name}"] = octets(value)
-    example = tf.train.Example(features=tf.train.Features(feature=features))
-    # Deterministic, so that the same images give the same bytes and files can be compared.
-    return example.SerializeToString(deterministic=True)
+        features[f"{ATTRIBUTE}{name}"] = octets(value)
+    if record.source_weight != 1:
+        features["source/weight"] = floats(np.array([record.source_weight]))
+    for name, dtype in _MAPS.items():
+        if name in layout.extras:
+            features[name] = octets(_map(getattr(record, name), dtype, record))
+    if "repeats" in layout.extras:
+        features["tile/repeats"] = integers(record.repeats)
+    # The same images give the same bytes, so that files can be compared.
+    return example(features)
+
+
+_MAPS = {"weight": np.float16, "instance": np.int32}
+
+
+def _map(values: np.ndarray | None, dtype: type, record: Record) -> bytes:
+    """The bytes of a value a pixel."""
+    if values is None or values.shape != record.mask.shape or values.dtype != dtype:
+        raise ValueError(f"{record.source}: lacks a value a pixel that the layout promises")
+    return np.ascontiguousarray(values).tobytes()
 
 
 def parse(serialized: tf.Tensor, layout: Layout) -> dict[str, tf.Tensor]:
@@ -207,7 +267,8 @@ def parse(serialized: tf.Tensor, layout: Layout) -> dict[str, tf.Tensor]:
     Returns:
       image: [height, width, channels] of the layout's dtype; mask: uint8 [height, width];
       source: scalar string; tile: int64 [2], (y, x) of the core in the source;
-      source_size: int64 [2], (height, width).
+      source_size: int64 [2], (height, width); source_weight: float32 scalar.
+      And by the layout's extras, weight: float32 [height, width]; instance: int32 [height, width].
     """
     import tensorflow as tf
 
@@ -222,8 +283,12 @@ def parse(serialized: tf.Tensor, layout: Layout) -> dict[str, tf.Tensor]:
             "tile/x",
         )
     }
-    texts = {name: tf.io.FixedLenFeature([], tf.string) for name in ("image", "mask", "source")}
-    features: Any = tf.io.parse_single_example(serialized, {**scalars, **texts})
+    maps = {name: dtype for name, dtype in _MAPS.items() if name in layout.extras}
+    texts = {
+        name: tf.io.FixedLenFeature([], tf.string) for name in ("image", "mask", "source", *maps)
+    }
+    weight = {"source/weight": tf.io.FixedLenFeature([], tf.float32, 1.0)}
+    features: Any = tf.io.parse_single_example(serialized, {**scalars, **texts, **weight})
     height, width = features["image/height"], features["image/width"]
 
     def pixels(name: str, channels: int, dtype: str) -> tf.Tensor:
@@ -236,13 +301,34 @@ def parse(serialized: tf.Tensor, layout: Layout) -> dict[str, tf.Tensor]:
         decoded.set_shape([None, None, channels])
         return decoded
 
-    return {
+    parsed = {
         "image": pixels("image", layout.channels, layout.dtype),
         "mask": pixels("mask", 1, "uint8")[..., 0],
         "source": features["source"],
         "tile": tf.stack([features["tile/y"], features["tile/x"]]),
         "source_size": tf.stack([features["source/height"], features["source/width"]]),
+        "source_weight": features["source/weight"],
     }
+    for name, dtype in maps.items():
+        values = tf.reshape(tf.io.decode_raw(features[name], dtype), tf.stack([height, width]))
+        parsed[name] = tf.cast(values, tf.float32) if name == "weight" else values
+    return parsed
+
+
+def parse_source(serialized: tf.Tensor) -> tf.Tensor:
+    """The source image's key, string scalar, inside a TensorFlow graph."""
+    import tensorflow as tf
+
+    source = {"source": tf.io.FixedLenFeature([], tf.string)}
+    return tf.io.parse_single_example(serialized, source)["source"]
+
+
+def parse_repeats(serialized: tf.Tensor) -> tf.Tensor:
+    """How often an epoch of training shows a tile, int64 scalar, inside a TensorFlow graph."""
+    import tensorflow as tf
+
+    repeats = {"tile/repeats": tf.io.FixedLenFeature([], tf.int64, 1)}
+    return tf.io.parse_single_example(serialized, repeats)["tile/repeats"]
 
 
 def _store(pixels: np.ndarray, storage: str) -> bytes:

@@ -171,7 +171,7 @@ def _conclude(result: Result, config: PipelineConfig) -> None:
                 continue
             done = Outcome("done", {})  # a condition left it out
         outcomes[name] = done
-        local.take(result, name, done, past)
+        local.take(result, name, outcomes, past)
     local.conclude(result, config, outcomes)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError
+from components.places import is_remote
 from kubeflow import entrypoint, parameters
 from kubeflow.parameters import PARAMETERS
 
@@ -132,7 +133,9 @@ def in_cluster(config: PipelineConfig) -> PipelineConfig:
         "push.path": there.push.path,
     }
     for key, path in paths.items():
-        if path and section.volumes and not any(map(path.is_relative_to, section.volumes.values())):
+        if not path or is_remote(path) or not section.volumes:
+            continue
+        if not any(map(path.is_relative_to, section.volumes.values())):
             mounts = ", ".join(map(str, section.volumes.values()))
             raise InputError(
                 f"{key}: {path} is on none of the volumes that the components share ({mounts}); "

@@ -90,7 +90,9 @@ def demo(
 
 @app.command()
 def init(
-    data: Annotated[Path, typer.Argument(help="A folder of images and masks.")],
+    data: Annotated[
+        str, typer.Argument(help="A folder of images and masks, or its URL: gs://bucket/folder.")
+    ],
     target: Annotated[
         Path, typer.Option("-o", "--output", help="The configuration to write.")
     ] = DEFAULT_CONFIG,
@@ -100,11 +102,12 @@ def init(
 ) -> None:
     """Look at a data set and write a first overtile.yaml."""
     with errors(as_json, debug):
+        from components.places import place
         from pipeline import planning
 
         if target.exists() and not force:  # before the data is looked at, which takes a while
             raise InputError(f"{target} exists already; --force replaces it, -o names another.")
-        findings = planning.inspect(data)
+        findings = planning.inspect(place(data))
         planning.write_config(findings, target, overwrite=force)
         if as_json:
             print(json.dumps({**findings.to_json(), "config": str(target)}, indent=2))
@@ -124,7 +127,7 @@ def run(
     config: ConfigOption = None,
     settings: SetOption = [],  # noqa: B006 - typer copies it
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="A data set; without -c, everything else is by default."),
     ] = None,
     as_json: JsonOption = False,
@@ -189,7 +192,7 @@ def predict(
 def evaluate(
     config: ConfigOption = None,
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Labelled images. [default: the configuration's eval split]"),
     ] = None,
     model: ModelOption = None,
@@ -204,6 +207,7 @@ def evaluate(
         with quietly(loaded.workspace if loaded else None, "evaluate") as display:
             display.begin("Load the model", "loading TensorFlow")
             from components.image_example_gen.config import DataConfig, IngestConfig
+            from components.places import place
             from pipeline import evaluate as evaluation
             from pipeline import pushed
 
@@ -212,7 +216,7 @@ def evaluate(
             display.begin("Evaluate")
             section = loaded.data if loaded else DataConfig()
             if data is not None:
-                section = section.model_copy(update={"path": data.absolute()})
+                section = section.model_copy(update={"path": place(data).absolute()})
             ingest = loaded.ingest if loaded else IngestConfig()
             found = evaluation.evaluate(loaded_model, section, ingest, whole=data is not None)
             display.end("done")

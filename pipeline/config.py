@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from components import places
 from components.errors import InputError
 from components.evaluation.config import EvaluateConfig
+from components.example_validator.config import ChecksConfig
 from components.image_example_gen.config import DataConfig, IngestConfig
 from components.serving_validator.config import ValidationConfig
 from kubeflow.config import KubeflowConfig
+from pipeline.beam_config import BeamConfig
 from trainer.config import AugmentConfig, ModelConfig, TrainConfig, TuneConfig
 
 
@@ -26,15 +29,6 @@ class PushConfig(BaseModel, extra="forbid", frozen=True):
     validation: ValidationConfig = ValidationConfig()
 
 
-class BeamConfig(BaseModel, extra="forbid", frozen=True):
-    """How Apache Beam runs."""
-
-    runner: Literal["local"] = Field("local", description="this machine, in one process")
-    workers: PositiveInt | None = Field(
-        None, description="threads that read images; default: one a core"
-    )
-
-
 class PipelineConfig(BaseModel, extra="forbid", frozen=True):
     """One pipeline: one data set, one model, one place where it is served."""
 
@@ -43,12 +37,13 @@ class PipelineConfig(BaseModel, extra="forbid", frozen=True):
         pattern=r"^[a-z][a-z0-9_-]*$",
         description="of the pipeline and of the model that it pushes",
     )
-    workspace: Path = Field(
+    workspace: places.Place = Field(
         Path("overtile-work"),
         description="records, checkpoints, metadata and runs; relative to this file",
     )
     data: DataConfig = DataConfig()
     ingest: IngestConfig = IngestConfig()
+    checks: ChecksConfig = ChecksConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -109,12 +104,29 @@ def parse(
         raise InputError(f"{name}: {error}") from None
 
     def absolute(path: Path | None) -> Path | None:
-        return None if path is None else (base / path.expanduser()).resolve()
+        return None if path is None else places.absolute(path, base)
 
+    if places.is_remote(config.workspace):
+        raise InputError(
+            f"{name}: workspace: {config.workspace} is not on this machine, where checkpoints and "
+            "metadata must be; data.path and beam.shared_folder may be elsewhere."
+        )
+    if config.data.path and places.is_remote(config.data.path) and config.beam.options:
+        # What looks at the data set before Beam starts needs them too.
+        places.use(config.beam.options)
+    dataflow = config.beam.dataflow
     return config.model_copy(
         update={
             "workspace": absolute(config.workspace),
             "data": config.data.model_copy(update={"path": absolute(config.data.path)}),
+            "beam": config.beam.model_copy(
+                update={
+                    "shared_folder": absolute(config.beam.shared_folder),
+                    "dataflow": dataflow.model_copy(
+                        update={"setup_file": absolute(dataflow.setup_file)}
+                    ),
+                }
+            ),
             "push": config.push.model_copy(update={"path": absolute(config.push.path)}),
         }
     )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from components.image_example_gen.config import SpansConfig, SplitConfig, Value
+from components.image_example_gen.config import DataConfig, SpansConfig, SplitConfig, Value
+from components.places import is_remote
 
 if TYPE_CHECKING:
     from pipeline.planning import Findings
@@ -37,13 +38,20 @@ def text(findings: Findings, target: Path) -> str:
         "",
         "data:",
         _line(2, "path", _scalar(_near(data.path, target)), "relative to this file"),
-        _line(2, "format", data.format, "paired folders, or a stack of TIFF pages"),
-        _line(2, "images", _scalar(data.images), f"{kind} of the images"),
-        _line(2, "masks", _scalar(data.masks), f"{kind} of the masks"),
+        _line(2, "format", data.format, "of the data set; docs/data.md lists them"),
     ]
-    if data.mask_suffix:
-        suffix = _scalar(data.mask_suffix)
-        lines.append(_line(2, "mask_suffix", suffix, "what a mask's name adds"))
+    if data.format in ("paired", "stack", "voc"):
+        lines += [
+            _line(2, "images", _scalar(data.images), f"{kind} of the images"),
+            _line(2, "masks", _scalar(data.masks), f"{kind} of the masks"),
+        ]
+    lines += [
+        _line(2, key, _scalar(getattr(data, key)), comment)
+        for key, comment in _OF_FILES.items()
+        if getattr(data, key) != DataConfig.model_fields[key].default
+    ]
+    if data.tolerance:
+        lines.append(_line(2, "tolerance", str(data.tolerance), "how far colours may be off"))
     lines += [
         _line(2, "channels", str(data.channels), "1 grey, 3 RGB; images are brought to it"),
         _line(2, "dtype", str(data.dtype), "images of another type are set aside"),
@@ -57,8 +65,9 @@ def text(findings: Findings, target: Path) -> str:
         lines.append(
             _line(2, "ignore", f"[{spelled(data.ignore)}]", f"count nowhere; {percent(share)}")
         )
+    own = any(sample.split for sample in findings.survey.listing.samples)
     lines += [
-        *_split(data.split),
+        *(_OWN_SPLIT if own else _split(data.split)),
         *_spans(data.spans),
         "",
         "ingest:",
@@ -72,6 +81,23 @@ def text(findings: Findings, target: Path) -> str:
         *_crop(findings.ingest.tile),
     ]
     return "\n".join(lines) + "\n"
+
+
+_OF_FILES = {
+    "manifest": "lists images and masks",
+    "image_prefix": "what images' names have before their keys",
+    "image_suffix": "what images' names have after their keys",
+    "mask_prefix": "what a mask's name has before its image's key",
+    "mask_suffix": "what a mask's name adds to its image's key",
+    "mask_per": "several masks an image, which are merged",
+    "regions": "folder of masks: labels count where they are not black",
+    "region_suffix": "what their names add to their images' keys",
+    "coding": "how masks are coded: values, colours, objects",
+}
+
+_OWN_SPLIT = [
+    "  # The data set is split already; data.split.train and .eval, lists of names, override it.",
+]
 
 
 def _crop(tile: int) -> list[str]:
@@ -142,5 +168,7 @@ def percent(share: float) -> str:
 
 def _near(path: Path, target: Path) -> str:
     """Relative to the file's folder if that is shorter to say and not far up."""
+    if is_remote(path):
+        return str(path)
     relative = os.path.relpath(path, target.absolute().parent)
     return path.as_posix() if relative.count("..") > 2 else Path(relative).as_posix()

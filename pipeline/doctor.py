@@ -189,6 +189,7 @@ def _project(file: Path, must_exist: bool) -> Iterator[Check]:
         return
     yield Check("configuration", "ok", str(file))
     yield _data(config.data)
+    yield _engine(config)
     yield _workspace(config.workspace)
     yield _disk(config.workspace)
 
@@ -198,7 +199,7 @@ def _data(data: Any) -> Check:
 
     try:
         one = spans.one_of(data)
-        listing = sources.of(one).listing(one)
+        listing = sources.listing(one)
     except InputError as error:
         return Check("data", "wrong", str(error), "Mend data.path, or run `overtile init` again.")
     lone = len(listing.lone_images) + len(listing.lone_masks)
@@ -208,6 +209,15 @@ def _data(data: Any) -> Check:
             "data", "warning", f"{found}, {lone} files without partner", "A run sets them aside."
         )
     return Check("data", "ok", found)
+
+
+def _engine(config: Any) -> Check:
+    from pipeline import engines
+
+    name, wrong = config.beam.runner, " ".join(engines.problems(config))
+    if wrong:
+        return Check("engine", "wrong", f"{name}: {wrong}", "Mend the section `beam`.")
+    return Check("engine", "ok", f"Beam runs {'here' if name == 'local' else f'on {name}'}")
 
 
 def _workspace(workspace: Path) -> Check:

@@ -77,7 +77,9 @@ def evaluate(model: Model, data: DataConfig, ingest: IngestConfig, whole: bool) 
             f"{', '.join(data.classes)}: give the configuration whose data.classes says what the "
             "masks' values mean."
         )
-    listing = sources.of(data).listing(data)
+    only_labels = {"border_weights": None, "instances": False, "oversample": None}
+    ingest = ingest.model_copy(update=only_labels)
+    listing = sources.listing(data)
     bad = [*listing.lone_images, *listing.lone_masks]
     if whole:
         placed = [Placed(sample, records.EVAL, "", "") for sample in listing.samples]
@@ -89,8 +91,11 @@ def evaluate(model: Model, data: DataConfig, ingest: IngestConfig, whole: bool) 
     for place, sample in enumerate(placed):
         progress.info("", extra={"what": "image", "done": place, "total": len(placed)})
         try:
+            # Added once it is whole: of a large image a later piece may prove to be bad.
+            counted = np.zeros_like(confusion)
             for batch in _batches(sample, data, ingest, layout):
-                confusion += model.confusion(batch)
+                counted += model.confusion(batch)
+            confusion += counted
             images += 1
         except SampleError as error:
             bad.append(error.set_aside)

@@ -30,16 +30,23 @@ def render(findings: Findings) -> RenderableType:
     facts.add_row("data", str(data.path))
     if data.spans:
         facts.add_row("spans", f"{data.spans.pattern}; what follows is about the first")
-    facts.add_row("pairs", f"{pairs}{looked}: {data.images} with {data.masks}{_suffix(findings)}")
+    facts.add_row("format", data.format)
+    where = f": {data.images} with {data.masks}{_suffix(findings)}"
+    named = data.format in ("paired", "stack", "voc")
+    facts.add_row("pairs", f"{pairs}{looked}{where if named else ''}")
     facts.add_row("sizes", _sizes(seen.sizes))
     facts.add_row("pixels", f"{data.dtype}, {_channels(data.channels)}")
     facts.add_row("tile", f"{findings.ingest.tile} pixels a side")
-    if data.split.train:
+    if any(sample.split for sample in seen.listing.samples):
+        split = "the data set's own"
+    elif data.split.train:
         split = f"train {', '.join(data.split.train)}; eval {', '.join(data.split.eval)}"
     else:
         split = f"by hash, {percent(data.split.eval_share)} of the images evaluate"
     facts.add_row("split", split)
 
+    for place, sentence in enumerate(findings.evidence()):
+        facts.add_row("" if place else "masks", Text(sentence))
     parts: list[RenderableType] = [facts, Text(), _classes(findings)]
     if findings.problems:
         parts += [Text(), Text("Look into this:", style="bold yellow")]
@@ -65,8 +72,12 @@ def _classes(findings: Findings) -> Table:
 
 
 def _suffix(findings: Findings) -> str:
-    suffix = findings.data.mask_suffix
-    return f", whose names add {suffix}" if suffix else ""
+    data = findings.data
+    added = {
+        "": data.mask_prefix + data.mask_suffix,
+        "images' ": data.image_prefix + data.image_suffix,
+    }
+    return "".join(f", whose {whose}names add {what}" for whose, what in added.items() if what)
 
 
 def _sizes(sizes: Counter[tuple[int, int]]) -> str:

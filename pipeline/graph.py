@@ -5,14 +5,11 @@ From TFX's own modules: `tfx.v1` imports Google Cloud's AI Platform too, which t
 
 from __future__ import annotations
 
-import os
-
 import yaml
 from tfx import types
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.trainer.component import Trainer
-from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
@@ -31,17 +28,11 @@ from components.records import EVAL, SPLITS, TRAIN
 from components.run_report.component import RunReport
 from components.serving_validator.component import validator as serving_validator
 from components.statistics_gen.component import StatisticsGen
+from components.transform.component import Transform
+from pipeline import engines
 from pipeline.config import PipelineConfig
 from pipeline.flow import flow
 from trainer.train import Settings
-
-BEAM = [
-    # By name: the default DirectRunner first tries to download another runner.
-    "--runner=FnApiRunner",
-    # Of no effect in this process, but without it TFX packs its own sources for remote workers
-    # before each component that uses Beam, which takes seconds.
-    "--sdk_container_image=none",
-]
 
 
 def build_pipeline(config: PipelineConfig) -> Pipeline:
@@ -55,7 +46,7 @@ def build_pipeline(config: PipelineConfig) -> Pipeline:
 
     # Labelled images become records of tiles, split by group; bad input is set aside by name.
     examples = ImageExampleGen(data=config.data, ingest=config.ingest)
-    examples.with_beam_pipeline_args(threads(config))
+    examples.with_beam_pipeline_args(engines.for_images(config))
 
     # What the records look like, without their pixels.
     statistics = StatisticsGen(examples=examples.outputs["examples"], stats_options=stats_options())
@@ -63,9 +54,13 @@ def build_pipeline(config: PipelineConfig) -> Pipeline:
     # What records must look like; curated, not inferred.
     expected = ImportSchemaGen(schema_file=str(schema.FILE))
 
-    # Stops the run where the two disagree.
+    # Stops the run where the two disagree, and says what images and labels are worth a look.
     validator = ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=expected.outputs["schema"]
+        statistics=statistics.outputs["statistics"],
+        schema=expected.outputs["schema"],
+        examples=examples.outputs["examples"],
+        checks=config.checks,
+        classes=layout.classes,
     )
 
     # Which records train and which evaluate: all of these, or with spans a window of them.
@@ -160,6 +155,7 @@ def build_pipeline(config: PipelineConfig) -> Pipeline:
         blessing=evaluator.outputs["blessing"],
         infra_blessing=serves,
         pushed_model=pusher.outputs["pushed_model"],
+        anomalies=validator.outputs["anomalies"],
         configuration=_as_yaml(config),
     )
 
@@ -172,7 +168,7 @@ def build_pipeline(config: PipelineConfig) -> Pipeline:
         metadata_connection_config=sqlite_metadata_connection_config(
             str(config.workspace / "metadata.sqlite")
         ),
-        beam_pipeline_args=[*BEAM, "--direct_running_mode=in_memory"],
+        beam_pipeline_args=list(engines.IN_PROCESS),
     )
 
 
@@ -180,13 +176,3 @@ def _as_yaml(config: PipelineConfig) -> str:
     """What decides what a run comes to; where and by how many threads it ran does not."""
     values = config.model_dump(mode="json", exclude={"beam", "kubeflow"})
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-
-
-def threads(config: PipelineConfig) -> list[str]:
-    """Beam's options for image work: image libraries release Python's lock, so threads pay."""
-    workers = config.beam.workers or os.cpu_count() or 1
-    return [
-        *BEAM,
-        "--direct_running_mode=multi_threading",
-        f"--direct_num_workers={workers}",
-    ]

@@ -14,9 +14,10 @@ import numpy as np
 from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig, Value
 from components.image_example_gen.ordering import natural_key
 from components.records import IGNORE
+from pipeline import codings
 
 _NAME_FILES = ("classes.txt", "labels.txt", "label_names.txt", "names.txt")
-_IGNORED_NAMES = re.compile(r"_*(un-?label+ed|void|ignored?|don.?t.?care|unknown)_*", re.I)
+IGNORED_NAMES = re.compile(r"_*(un-?label+ed|void|ignored?|don.?t.?care|unknown)_*", re.I)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Meaning:
       smeared: the values scatter around few, as after a lossy compression.
       instances: the values number objects.
       names_from: the file that gave the names, if any.
+      tolerance: within which colours are one of those of the classes.
+      inverted: the background is the greater of two values.
+      given: the data set itself names the values.
     """
 
     classes: dict[str, tuple[Value, ...]]
@@ -36,26 +40,59 @@ class Meaning:
     smeared: bool = False
     instances: bool = False
     names_from: Path | None = None
+    tolerance: int = 0
+    inverted: bool = False
+    given: bool = False
 
 
-def meaning(values: Mapping[Value, int], lossy: bool, names: dict[int, str]) -> Meaning:
+def meaning(
+    values: Mapping[Value, int], lossy: bool, names: dict[int, str], objects: bool = False
+) -> Meaning:
     """Guesses the classes.
 
     Args:
       values: pixels of each mask value.
       lossy: the masks are JPEG.
       names: of the values, if a file gives them.
+      objects: the values number objects.
     """
+    if codings.holds_colours(values):
+        return _of_colours(values, lossy)
     if any(isinstance(value, str) for value in values):
         return _of_words([value for value in values if isinstance(value, str)])
-    return _of_numbers({int(value): count for value, count in values.items()}, lossy, names)
+    numbers = {int(value): count for value, count in values.items()}
+    return _numbering(numbers) if objects else _of_numbers(numbers, lossy, names)
 
 
 def _of_words(words: Sequence[str]) -> Meaning:
-    """Colours and names of labels: each is a class of its own."""
-    ignore = tuple(word for word in words if _IGNORED_NAMES.fullmatch(word))
-    return Meaning(
-        {word.lstrip("#"): (word,) for word in sorted(words) if word not in ignore}, ignore
+    """Names of labels: each is a class of its own."""
+    ignore = tuple(word for word in words if IGNORED_NAMES.fullmatch(word))
+    return Meaning({word: (word,) for word in sorted(words) if word not in ignore}, ignore)
+
+
+def _of_colours(values: Mapping[Value, int], lossy: bool) -> Meaning:
+    """Colours: black is the background, each other a class of its own."""
+    found = codings.colours_of(values, lossy)
+    names = {
+        colour: "background" if colour == "#000000" else f"colour_{colour[1:]}"
+        for colour in found.values
+    }
+    if len(names) == 2 and "#000000" in names:
+        names[max(names)] = "foreground"
+    return Meaning({name: (colour,) for colour, name in names.items()}, tolerance=found.tolerance)
+
+
+def _numbering(values: Mapping[int, int]) -> Meaning:
+    """Numbers of objects: 0 is none."""
+    top = max(255, 2 ** max(values).bit_length() - 1)
+    return Meaning({"background": (0,), "foreground": tuple(range(1, top + 1))}, instances=True)
+
+
+def upside_down(meant: Meaning) -> Meaning:
+    """With the greater of two values as the background."""
+    low, high = meant.classes.values()
+    return dataclasses.replace(
+        meant, classes={"background": high, "foreground": low}, inverted=True
     )
 
 
@@ -76,10 +113,9 @@ def _of_numbers(values: Mapping[int, int], lossy: bool, names: dict[int, str]) -
             smeared=True,
         )
     if not names and len(present) > _MOST_CLASSES:
-        top = max(255, 2 ** max(present).bit_length() - 1)
-        return Meaning({"background": (0,), "foreground": tuple(range(1, top + 1))}, instances=True)
+        return _numbering(values)
 
-    ignore = {value for value, name in names.items() if _IGNORED_NAMES.fullmatch(name)}
+    ignore = {value for value, name in names.items() if IGNORED_NAMES.fullmatch(name)}
     others = [value for value in present if value != IGNORE]
     if IGNORE in present and IGNORE not in names and len(others) > 1 and max(others) < 100:
         ignore.add(IGNORE)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError
+from components.places import files_below
 from pipeline import failures, runs, span_outcome
 from pipeline.progress import Display
 from pipeline.quiet import quiet
@@ -61,6 +62,7 @@ def run(config: PipelineConfig, file: Path | None, debug: bool = False) -> Resul
             with Display(console, [START]) as display:
                 try:
                     refuse_full_disk(config)
+                    refuse_engine(config)
                     runs.save(result, workspace)
                     _run(config, result, display)
                 except (Exception, KeyboardInterrupt) as error:
@@ -72,12 +74,20 @@ def run(config: PipelineConfig, file: Path | None, debug: bool = False) -> Resul
     return result
 
 
+def refuse_engine(config: PipelineConfig) -> None:
+    """Raises InputError where `beam` names an engine that will not work."""
+    if config.beam.runner != "local":
+        from pipeline import engines
+
+        engines.check(config)
+
+
 def refuse_full_disk(config: PipelineConfig) -> None:
     """Raises InputError where the disk cannot hold what a run writes."""
     needed = _LEAST_FREE
     if not (config.workspace / "artifacts").exists() and config.data.path:
         # Records hold pixels raw: never less than the compressed files they come from.
-        needed += sum(path.stat().st_size for path in config.data.path.rglob("*") if path.is_file())
+        needed += sum(path.stat().st_size for path in files_below(config.data.path))
     free = shutil.disk_usage(config.workspace).free
     if free < needed:
         raise InputError(
@@ -98,7 +108,7 @@ def _run(config: PipelineConfig, result: Result, display: Display) -> None:
         span_outcome.begin(result, config.data)
         runs.save(result, config.workspace)
     else:
-        sources.of(config.data).listing(config.data)
+        sources.listing(config.data)
     data, ingest = planning.complete(config.data, config.ingest)
     config = config.model_copy(update={"data": data, "ingest": ingest})
 
@@ -124,7 +134,7 @@ def _run(config: PipelineConfig, result: Result, display: Display) -> None:
             display.note("the report could not be written; the log says why")
             result.seconds[name] = round(display.end("failed"), 2)
             continue
-        for note in take(result, name, done, past):
+        for note in take(result, name, outcomes, past):
             display.note(note)
         result.seconds[name] = round(display.end(done.state), 2)
         runs.save(result, config.workspace)  # so that a killed run tells how far it came
@@ -132,13 +142,15 @@ def _run(config: PipelineConfig, result: Result, display: Display) -> None:
     conclude(result, config, outcomes)
 
 
-def take(result: Result, name: str, done: Outcome, past: Sequence[Result]) -> list[str]:
+def take(
+    result: Result, name: str, outcomes: Mapping[str, Outcome], past: Sequence[Result]
+) -> list[str]:
     """Fills the result from a component that has ended.
 
     Args:
       result: of the run.
       name: of the component.
-      done: what it did.
+      outcomes: what it and those before it did.
       past: with spans, the runs before.
 
     Returns:
@@ -146,13 +158,15 @@ def take(result: Result, name: str, done: Outcome, past: Sequence[Result]) -> li
     """
     from pipeline import outcome
 
-    notes = []
+    notes, done = [], outcomes[name]
     if result.spans:
         notes += span_outcome.take(result, name, done, past)
     elif name == "ImageExampleGen":
         outcome.take_examples(result, done)
     if name == "ImageExampleGen" and result.set_aside:
         notes.append(_set_aside(result.set_aside))
+    if name == "ExampleValidator":
+        notes += outcome.take_findings(result, outcomes["ImageExampleGen"], done)
     if name == "Trainer":
         outcome.take_training(result, done)
     if name in SERVING_VALIDATORS:

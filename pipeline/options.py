@@ -32,14 +32,15 @@ ModelOption = Annotated[
 
 
 def load(
-    config: Path | None, settings: list[str], data: Path | None
+    config: Path | None, settings: list[str], data: str | None
 ) -> tuple[PipelineConfig, Path | None]:
     """The configuration, and its file if it has one."""
+    from components.places import place
     from pipeline import config as configuration
 
     overrides = dict(map(_setting, settings))
     if data is not None:
-        overrides["data.path"] = str(data.absolute())
+        overrides["data.path"] = str(place(data).absolute())
         if config is None:
             return configuration.parse({}, Path.cwd(), "the options", overrides), None
     file = config or DEFAULT_CONFIG

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from components import run_report
-from components.image_example_gen import integrity
+from components.example_validator.checks import FILE as FINDINGS
+from components.example_validator.checks import read as read_findings
+from components.image_example_gen import duplicates, integrity
+from components.places import place
 from components.serving_validator import checks
 from pipeline import pushed
 from pipeline.runs import Result
@@ -43,6 +46,18 @@ def take_examples(result: Result, outcome: Outcome) -> None:
     result.set_aside = [dataclasses.asdict(entry) for entry in set_aside]
 
 
+def take_findings(result: Result, examples: Outcome, validator: Outcome) -> list[str]:
+    """What is worth a look in the data; gives a note for the screen."""
+    for artifact in examples.outputs["examples"]:
+        pairs = duplicates.read(place(artifact.uri) / duplicates.FILE)
+        result.near_duplicates += [dataclasses.asdict(pair) for pair in pairs]
+    result.findings = read_findings(place(validator.outputs["anomalies"][0].uri) / FINDINGS)
+    if not result.findings:
+        return []
+    things = "1 thing" if len(result.findings) == 1 else f"{len(result.findings)} things"
+    return [f"{things} to look at in the data, listed at the end"]
+
+
 def take_training(result: Result, outcome: Outcome) -> None:
     """Whether the training went on from a checkpoint."""
     if outcome.state == "cached":
@@ -55,6 +70,7 @@ def take_evaluation(result: Result, evaluation: Evaluation) -> None:
     """Metrics, and the rules of the gate."""
     result.metrics = evaluation.metrics
     result.baseline = evaluation.baseline
+    result.slices = evaluation.slices
     result.gate = [
         {**dataclasses.asdict(rule), "sentence": rule.sentence()} for rule in evaluation.rules
     ]

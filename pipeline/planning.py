@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from components.errors import InputError
 from components.image_example_gen import sources, spans
 from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig, Value
-from components.image_example_gen.sources import paired
+from components.image_example_gen.sources import manifest, paired
 from components.image_example_gen.splitting import side_by_hash
+from components.places import files_below
 from components.records import SPLITS
-from pipeline import guessing, suspicions
+from pipeline import codings, colour_names, guessing, naming, suspicions
 from pipeline.guessing import Meaning
 from pipeline.survey import Survey, survey
 
@@ -52,6 +53,10 @@ class Findings:
         )
         return {value: count / total for value, count in ordered}
 
+    def evidence(self) -> list[str]:
+        """Why the data set is read as proposed, a sentence each."""
+        return codings.evidence(self.survey, self.meaning, self.data)
+
     def to_json(self) -> dict[str, Any]:
         """What `overtile init --json` prints."""
         seen = self.survey
@@ -68,6 +73,8 @@ class Findings:
             "values": {str(value): share for value, share in self.shares().items()},
             "classes": {name: list(values) for name, values in self.data.classes.items()},
             "ignore": list(self.data.ignore),
+            "coding": self.data.coding,
+            "evidence": self.evidence(),
             "problems": self.problems,
             "bad_files": [dataclasses.asdict(entry) for entry in suspicions.bad_files(seen)],
         }
@@ -82,10 +89,11 @@ def inspect(path: Path) -> Findings:
     section = spans.recognise(path) if path.is_dir() else None
     if section:
         of_spans = DataConfig(path=path.absolute(), spans=section)
-        data = _recognised(path / spans.first(of_spans).name)
+        first = spans.first(of_spans)
+        data = _recognised(path / (first.manifest or first.name))
     else:
         data = _recognised(path)
-    seen = survey(data, _MOST_INSPECTED)
+    seen = _surveyed(data, _MOST_INSPECTED)
     proposed, ingest, meant = _proposal(seen)
     related = len(seen.keys) == len(seen.listing.samples) and guessing.related_frames(
         seen.keys, seen.thumbnails
@@ -94,7 +102,8 @@ def inspect(path: Path) -> Findings:
     if split is not None:
         proposed = proposed.model_copy(update={"split": split})
     if section:
-        proposed = proposed.model_copy(update={"path": path.absolute(), "spans": section})
+        of_all = {"path": path.absolute(), "spans": section, "manifest": ""}
+        proposed = proposed.model_copy(update=of_all)
     return Findings(
         survey=seen,
         meaning=meant,
@@ -116,12 +125,19 @@ def complete(data: DataConfig, ingest: IngestConfig) -> tuple[DataConfig, Ingest
         return data, ingest
     if data.spans:
         one, ingest = complete(spans.one_of(data), ingest)
-        return one.model_copy(update={"path": data.path, "spans": data.spans}), ingest
+        of_all = {"path": data.path, "spans": data.spans, "manifest": data.manifest}
+        return one.model_copy(update=of_all), ingest
+    if data.path is not None and data.path.is_file():
+        listed = _listed(data.path)
+        data = guessing.completed(data, listed).model_copy(update={"path": listed.path})
     root = sources.folder(data)
     named = (root / data.images).exists() and (root / data.masks).exists()
-    if not named and not {"images", "masks"} & data.model_fields_set:
+    if data.format not in ("auto", "paired", "stack"):
+        keys = sources.named(data.format).recognise(root) or {}
+        data = guessing.completed(data, DataConfig(path=root, **keys))
+    elif not named and not {"images", "masks"} & data.model_fields_set:
         data = guessing.completed(data, _recognised(root))
-    seen = survey(data, _MOST_COMPLETED)
+    seen = _surveyed(data, _MOST_COMPLETED)
     proposed, sized, _ = _proposal(seen)
     return guessing.completed(data, proposed), guessing.completed_ingest(ingest, sized.tile)
 
@@ -147,7 +163,19 @@ def render(findings: Findings) -> RenderableType:
     return findings_view.render(findings)
 
 
+def _listed(file: Path) -> DataConfig:
+    """The section of a manifest."""
+    if file.suffix.lower() not in manifest.SUFFIXES or not manifest.is_manifest(file):
+        raise InputError(
+            f"{file} is no manifest: give a folder, or a CSV or JSONL file whose first line names "
+            "an image and a mask."
+        )
+    return DataConfig(path=file.absolute().parent, format="manifest", manifest=file.name)
+
+
 def _recognised(path: Path) -> DataConfig:
+    if path.is_file():
+        return _listed(path)
     root = sources.folder(DataConfig(path=path.absolute()))
     for name in sources.FORMATS:
         keys = sources.named(name).recognise(root)
@@ -156,14 +184,35 @@ def _recognised(path: Path) -> DataConfig:
     images = len(paired.image_files(root))
     if not images:
         found = "holds no images"
-    elif any(root.rglob("*.json")):
-        found = f"holds {images} images whose labels seem to be JSON, which is not read yet"
+    elif any(path.suffix.lower() in (".json", ".xml") for path in files_below(root)):
+        found = (
+            f"holds {images} images, and JSON or XML files that are no export of COCO instances, "
+            "LabelMe, Label Studio or CVAT for images which names these images"
+        )
     else:
         found = f"holds {images} images, but no folder of masks whose names match the images'"
     raise InputError(
-        f"{root} {found}; Overtile reads a folder of images beside a folder of masks of the same "
-        "names, or two multi-page TIFF files."
+        f"{root} {found}; Overtile reads images beside masks of the same names, multi-page TIFF "
+        "files, PASCAL VOC, COCO, LabelMe, Label Studio, CVAT, Cell Tracking Challenge data, and a "
+        "manifest (CSV or JSONL)."
     )
+
+
+def _surveyed(data: DataConfig, most: int) -> Survey:
+    """Looks at pairs, again where their masks turn out to be coded in another way."""
+    seen = survey(data, most)
+    if data.coding != "auto" or data.classes or seen.listing.labels:
+        return seen
+    assert data.path is not None
+    named = guessing.class_names(data.path, data.path / data.masks)[1] is not None
+    if codings.objects(seen) and not named:
+        coding = "objects"
+    elif codings.holds_colours(seen.values):
+        coding = "colours"
+    else:
+        return seen
+    again = survey(data.model_copy(update={"coding": coding}), most)
+    return dataclasses.replace(again, numbered=seen.numbered)
 
 
 def _proposal(seen: Survey) -> tuple[DataConfig, IngestConfig, Meaning]:
@@ -175,7 +224,17 @@ def _proposal(seen: Survey) -> tuple[DataConfig, IngestConfig, Meaning]:
     if file and not set(seen.values) - {255} <= names.keys():
         names, file = {}, None
     lossy = seen.lossy > len(seen.keys) / 2
-    meant = dataclasses.replace(guessing.meaning(seen.values, lossy, names), names_from=file)
+    given = naming.meaning(seen.listing.labels, seen.values) if seen.listing.labels else None
+    meant = given or dataclasses.replace(
+        guessing.meaning(seen.values, lossy, names, seen.data.coding == "objects"), names_from=file
+    )
+    if seen.data.coding == "colours" and not given:
+        colours, file = colour_names.read(seen.data.path)
+        meant = colour_names.named(meant, colours, file) if file else meant
+    guessed = not (meant.instances or meant.given)
+    plain = tuple(meant.classes) == ("background", "foreground") and guessed
+    if plain and codings.inverted(seen, meant.classes["foreground"]):
+        meant = guessing.upside_down(meant)
     keys: dict[str, Any] = {
         # One colour image among grey ones makes all of them RGB: nothing is lost.
         "channels": max(seen.channels) if max(seen.channels) <= 3 else _most(seen.channels),
@@ -184,6 +243,8 @@ def _proposal(seen: Survey) -> tuple[DataConfig, IngestConfig, Meaning]:
     }
     if meant.ignore:
         keys["ignore"] = meant.ignore
+    if meant.tolerance:
+        keys["tolerance"] = meant.tolerance
     if keys["dtype"] not in ("uint8", "uint16", "float32"):
         raise InputError(
             f"{seen.data.path}: the images' pixels are {keys['dtype']}; save them as 8 or 16 bit, "
@@ -205,15 +266,24 @@ def _most(counter: Any) -> Any:
 def _split(seen: Survey, related: bool) -> SplitConfig | None:
     """A split by order where one by hash would leak or leave a side empty."""
     samples = seen.listing.samples
+    if any(sample.split for sample in samples) or len(seen.keys) < 2:
+        return None  # the data set's own, or nothing to split
     if not related and len(samples) >= _FEW_IMAGES:
         return None
     source = sources.of(seen.data)
     if not related:
         sides = {
-            side_by_hash(source.digest(sample.image), SplitConfig())
+            side_by_hash(sample.group or source.digest(sample.image), SplitConfig())
             for sample in samples
             if sample.key in seen.keys
         }
         if sides == set(SPLITS):
             return None
+    groups = list(dict.fromkeys(sample.group for sample in samples))
+    if len(groups) > 1 and all(
+        sample.key.startswith(f"{sample.group}/") for sample in samples if sample.group
+    ):
+        return SplitConfig(
+            train=tuple(f"{group}/*" for group in groups[:-1]), eval=(f"{groups[-1]}/*",)
+        )
     return guessing.split_by_order(seen.keys)

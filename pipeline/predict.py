@@ -93,7 +93,7 @@ def predict(
         progress.info("", extra={"what": "image", "done": place, "total": len(targets)})
         try:
             pixels = decode.decode_image(target.path, target.page)
-            image = fit(pixels, model.layout.channels, model.layout.dtype)
+            image = fit(pixels, model.layout.channels, model.layout.dtype, model.layout.alpha)
             mask = model.mask(image)
         except BadFileError as error:
             bad.append(SetAside(_named(target), str(error)))

@@ -59,6 +59,8 @@ def _rows(section: type[BaseModel], prefix: str = "") -> list[str]:
 def _row(name: str, field: Any) -> str:
     default = field.get_default(call_default_factory=True)
     shown = "" if default in (None, (), {}, "") else f"`{_plain(default)}`"
+    if field.is_required():
+        shown = "to be given"
     description = f"{field.description or ''}{_choices(field.annotation)}"
     return f"| `{name}` | {shown} | {description.replace('|', '/')} |"
 

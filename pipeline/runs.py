@@ -35,6 +35,7 @@ class Result:
         failed; None while it runs.
       metrics: of the model on the eval split: `mean_iou`, `iou/<class>`, ...
       baseline: the same of the last blessed model; None where there was none.
+      slices: the metrics on the images of each value of an attribute, `site=A`.
       gate: each rule: rule, metric, value, limit, passed.
       validation: each check of the exported model behind a server: name, value, limit, passed,
         sentence; empty where none was asked for.
@@ -43,6 +44,9 @@ class Result:
       serving: path and version of the newest version there is.
       set_aside: each file that was left out: file, reason.
       spans: what there is to tell of spans; see `pipeline.span_outcome`. None without them.
+      findings: what is worth a look in images and labels: check, where, value, limit, stops,
+        sentence; see `components.example_validator.checks`.
+      near_duplicates: images of both sides of the split that look alike: eval, train, similarity.
       counts: of images and records; see `components.image_example_gen.integrity.Counts`.
       seconds: of each component that ran or was answered from the cache.
       cached: the components that were.
@@ -60,12 +64,15 @@ class Result:
     verdict: Verdict | None = None
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     baseline: dict[str, float] | None = None
+    slices: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     gate: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     validation: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     pushed: dict[str, str] | None = None
     earlier: dict[str, str] | None = None
     serving: dict[str, str] | None = None
     set_aside: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    findings: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    near_duplicates: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     counts: dict[str, Any] | None = None
     spans: dict[str, Any] | None = None
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)

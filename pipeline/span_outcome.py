@@ -5,6 +5,7 @@ new         names of those that this run, or the cache, ingested last
 evaluation  name of the span that the evaluation set is from
 held_back   images of new spans that belong to the evaluation set: file, reason
 refused     new spans that were refused: span, match, agreement, reason
+relabelled  images of older spans that a newer one labels again: image, by
 window      names of the spans that train
 warm_start  what training starts from: model (folder), version (None where it was not pushed)
 model       folder of the model that this run trained, or found in the cache
@@ -40,6 +41,7 @@ def begin(result: Result, data: DataConfig) -> None:
         "evaluation": None,
         "held_back": [],
         "refused": [],
+        "relabelled": [],
         "window": [],
         "warm_start": None,
         "model": None,
@@ -67,10 +69,15 @@ def take(result: Result, name: str, outcome: Outcome, past: Sequence[Result]) ->
     if name == "Window":
         told["evaluation"] = _span(outcome.outputs["evaluation"][0])
         told["window"] = [_span(one) for one in outcome.outputs["examples"] if _trains(one)]
-        return [
+        from components.superseded import superseded
+
+        replaced = superseded(one.uri for one in outcome.outputs["examples"] if _trains(one))
+        told["relabelled"] = [{"image": old, "by": new} for old, new in sorted(replaced.items())]
+        sentence = (
             f"Training on {', '.join(told['window'])}; evaluating on images of "
             f"{told['evaluation']}."
-        ]
+        )
+        return [sentence, *([_relabelled(len(replaced))] if replaced else [])]
     if name == "WarmStart":
         models = outcome.outputs.get("model")
         if not models:
@@ -118,6 +125,8 @@ def lines(result: Result) -> list[tuple[str, str]]:
                 "dim",
             )
         )
+    if told.get("relabelled"):
+        found.append((_relabelled(len(told["relabelled"])), "dim"))
     if told["held_back"]:
         found.append((_held_back(len(told["held_back"])), "dim"))
     if told["refused"] and result.verdict != "refused":
@@ -165,6 +174,11 @@ def _take_examples(result: Result, told: dict[str, Any], outcome: Outcome) -> li
                 total[name] += value
     result.counts = {**total, **{name: dict(one) for name, one in by_split.items()}}
     return [_held_back(len(told["held_back"]))] if told["held_back"] else []
+
+
+def _relabelled(count: int) -> str:
+    images = "1 image is" if count == 1 else f"{count} images are"
+    return f"{images} labelled again by a newer span, whose labels train in place of the older."
 
 
 def _held_back(count: int) -> str:

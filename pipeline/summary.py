@@ -38,6 +38,9 @@ def show_run(console: Console, result: Result) -> None:
         limits = {rule["metric"]: rule["limit"] for rule in result.gate if not _compares(rule)}
         console.print(iou_table(result.metrics, result.baseline, limits))
         console.print()
+        if result.slices:
+            console.print(slice_table(result.slices))
+            console.print()
         for rule in [*result.gate, *_served(result)]:
             mark, style = ("✓", "green") if rule["passed"] else ("✗", "bold red")
             if console.options.ascii_only:
@@ -46,6 +49,7 @@ def show_run(console: Console, result: Result) -> None:
             console.print(line, soft_wrap=True)
         console.print()
     show_set_aside(console, result.set_aside)
+    show_findings(console, result.findings)
     if result.spans:
         for sentence, tone in span_outcome.lines(result):
             console.print(Text(sentence, style=tone), soft_wrap=True)
@@ -83,6 +87,19 @@ def show_set_aside(console: Console, set_aside: Sequence[Mapping[str, str]]) -> 
         table.add_row(Text(bad["file"]), Text(bad["reason"]))
     if len(set_aside) > _MOST_SET_ASIDE:
         table.add_row(f"and {len(set_aside) - _MOST_SET_ASIDE} more", "--json lists them all")
+    console.print(Padding(table, (0, 0, 1, 2)))
+
+
+def show_findings(console: Console, findings: Sequence[Mapping[str, Any]]) -> None:
+    """What is worth a look in images and labels, and the key that each limit has."""
+    if not findings:
+        return
+    console.print(Text("Worth a look in the data:", style="yellow"))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        table.add_row(f"checks.{finding['check']}", Text(finding["sentence"]))
     console.print(Padding(table, (0, 0, 1, 2)))
 
 
@@ -134,6 +151,18 @@ def iou_table(
         if limits:
             row.append(_number(limits.get(name), absent=""))
         table.add_row(*map(Text, row), style="bold" if mean else None)
+    return table
+
+
+def slice_table(slices: Mapping[str, Mapping[str, float]]) -> Table:
+    """Mean IoU and pixel accuracy on the images of each value of an attribute."""
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column("images of", max_width=40, no_wrap=True)
+    for name in ("mean IoU", "pixel accuracy"):
+        table.add_column(name, justify="right")
+    for name, metrics in slices.items():
+        values = (metrics.get("mean_iou"), metrics.get("pixel_accuracy"))
+        table.add_row(Text(name), *map(_number, values))
     return table
 
 

@@ -10,6 +10,7 @@ from components.errors import SetAside
 from components.image_example_gen.config import IngestConfig
 from components.image_example_gen.sources import paired
 from components.records import IGNORE
+from pipeline import codings
 from pipeline.config_writer import percent
 from pipeline.guessing import Meaning
 from pipeline.survey import Survey
@@ -48,6 +49,14 @@ def _of_files(seen: Survey) -> list[str]:
             first = f"{entries[0].file} ({entries[0].reason})"
             more = f", and {len(entries) - 1} more" if len(entries) > 1 else ""
             sentences.append(f"{_files(len(entries))} {what} and will be set aside: {first}{more}.")
+    if listing.unlabelled:
+        are = "image is" if listing.unlabelled == 1 else "images are"
+        sentences.append(f"{listing.unlabelled} {are} not labelled, and used for nothing.")
+    if seen.glimpsed:
+        sentences.append(
+            f"Too large to be read whole: {_files(seen.glimpsed)}. Sixteen windows of each were "
+            "looked at, so a rare mask value may have been missed; data.classes must name all."
+        )
     bad, allowed = len(bad_files(seen)), IngestConfig().bad_input_limit
     if bad > max(1, allowed * seen.looked_at):
         sentences.append(
@@ -69,12 +78,8 @@ def _other_folders(seen: Survey) -> list[str]:
     root, data = seen.data.path, seen.data
     if data.format != "paired":
         return []
-    used = (root / data.images, root / data.masks)
-    others = Counter(
-        path.parent
-        for path in paired.image_files(root)
-        if not any(top == path.parent or top in path.parents for top in used)
-    )
+    used = {path.parent for path in paired.files(data)}
+    others = Counter(path.parent for path in paired.image_files(root) if path.parent not in used)
     return [
         f"{folder.relative_to(root).as_posix()}/ ({_files(count)})"
         for folder, count in sorted(others.items())
@@ -90,10 +95,16 @@ def _of_images(seen: Survey, related: bool) -> list[str]:
             "augmentation pays."
         )
     if related:
+        own = any(sample.split for sample in seen.listing.samples)
+        then = (
+            "see that none of a video is on both sides of the data set's own split"
+            if own
+            else "a random split would let the model see what it is tested on, so the last fifth "
+            "evaluates"
+        )
         sentences.append(
             "Neighbouring images are much alike, as frames of a video or slices of a volume are: "
-            "a random split would let the model see what it is tested on, so the last fifth "
-            "evaluates."
+            f"{then}."
         )
     if len(seen.dtypes) > 1:
         (most, _), *others = seen.dtypes.most_common()
@@ -109,6 +120,11 @@ def _of_images(seen: Survey, related: bool) -> list[str]:
         sentences.append(
             f"Sizes differ much, sides from {min(sides)} to {max(sides)} pixels: check that they "
             "are of one scale."
+        )
+    if seen.transparent:
+        sentences.append(
+            f"Images with transparent pixels: {seen.transparent}; transparency is dropped, unless "
+            "data.alpha lays them on white or black."
         )
     if seen.flat:
         sentences.append(f"Images of a single colour: {_listed(seen.flat)}.")
@@ -134,11 +150,12 @@ def _of_labels(seen: Survey, meant: Meaning) -> list[str]:
             "name classes: all but 0 are taken for foreground."
         )
     last = list(shares)[-1]
-    if len(shares) == 2 and shares[last] > _ONE_SIDED and not meant.names_from:
+    if len(shares) == 2 and shares[last] > _ONE_SIDED and not (meant.names_from or meant.given):
         values = meant.classes[last]
         value = str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
         sentences.append(
-            f"The masks may be inverted: {value} covers {percent(shares[last])} of the pixels; if "
+            f"The masks may be inverted: {value} covers {percent(shares[last])} of the pixels"
+            f"{_at_edges(seen, values)}; if "
             "that is the background, swap the names of the classes."
         )
     rare = [f"{name} ({percent(share)})" for name, share in shares.items() if 0 < share < _RARE]
@@ -154,7 +171,7 @@ def _of_labels(seen: Survey, meant: Meaning) -> list[str]:
         stray = [
             value
             for value, count in seen.values.items()
-            if count < _STRAY * total and value != IGNORE and not meant.names_from
+            if count < _STRAY * total and value != IGNORE and not (meant.names_from or meant.given)
         ]
         if stray:
             sentences.append(
@@ -165,6 +182,11 @@ def _of_labels(seen: Survey, meant: Meaning) -> list[str]:
 
 
 _STRAY = 1e-4
+
+
+def _at_edges(seen: Survey, values: Sequence[Any]) -> str:
+    share = codings.edge_share(seen, tuple(values))
+    return f", and {percent(share)} of those at the pictures' edges" if share else ""
 
 
 def _files(count: int) -> str:

@@ -1,6 +1,7 @@
 """What a person calls an image -> a file that the model can decode, or an array.
 
-TensorFlow decodes PNG and JPEG; everything else becomes a PNG here.
+TensorFlow decodes PNG and JPEG; everything else becomes a PNG here, and so does a file that is to
+be turned, as EXIF says: TensorFlow does not look at that, and models are trained on upright images.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def to_file(image: Any) -> bytes:
       ServingError: it cannot be read, or PNG cannot hold it.
     """
     image = _read(image)
-    if isinstance(image, bytes) and image.startswith(_AS_IT_IS):
+    if isinstance(image, bytes) and image.startswith(_AS_IT_IS) and not _turned(image):
         return image
     return encode_png(_pixels(image))
 
@@ -97,6 +98,8 @@ def _pixels(image: Any) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
+        if isinstance(image, bytes) and image.startswith(_AS_IT_IS[0]) and image[24:25] == b"\x10":
+            return _png_of_16_bits(image)
         if isinstance(image, bytes):
             image = Image.open(io.BytesIO(image))
         if not isinstance(image, Image.Image):
@@ -108,20 +111,70 @@ def _pixels(image: Any) -> np.ndarray:
         raise invalid(f"The image cannot be read: {error}.") from None
 
 
+def _turned(file: bytes) -> bool:
+    """Whether a PNG or JPEG file says that its pixels are to be turned or mirrored."""
+    if b"Exif" not in file and b"eXIf" not in file:
+        return False
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(file)) as image:
+            return _orientation(image) != 1
+    except (OSError, SyntaxError, ValueError):
+        return False  # the server says what is wrong with it
+
+
+def _orientation(image: Any) -> int:
+    """As EXIF states it, 1 to 8; 1, as it is, where it states none that can be read."""
+    try:
+        stated = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow raises what it likes of odd EXIF data, which is no reason to refuse
+        return 1
+    return stated if stated in range(1, 9) else 1
+
+
+_ORIENTATION = 274
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """[H, W, ...] as it is to be looked at."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _png_of_16_bits(content: bytes) -> np.ndarray:
+    """As it is to be looked at; Pillow has no colours of 16 bits and would cut them to 8."""
+    import imagecodecs
+    from PIL import Image
+
+    try:
+        pixels = imagecodecs.png_decode(content)
+    except imagecodecs.PngError as error:
+        raise ValueError(error) from None
+    with Image.open(io.BytesIO(content)) as image:
+        return _upright(pixels, _orientation(image))
+
+
 def _by_pillow(image: Any) -> np.ndarray:
     if getattr(image, "n_frames", 1) > 1:
         raise invalid(f"The file holds {image.n_frames} images: send each alone.")
+    orientation = _orientation(image)
     if image.mode.startswith("I"):
         pixels = np.asarray(image).astype(np.int64)
         if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
             raise invalid("The image has more than 16 bits.")
-        return pixels.astype(np.uint16)
+        return _upright(pixels.astype(np.uint16), orientation)
     if image.mode not in ("L", "RGB", "RGBA"):
         known = {"1": "L", "LA": "RGBA", "P": "RGBA" if "transparency" in image.info else "RGB"}
         if image.mode not in (*known, "CMYK", "YCbCr"):
             raise invalid(f"Images of Pillow's mode {image.mode} cannot be sent.")
         image = image.convert(known.get(image.mode, "RGB"))
-    return np.asarray(image)
+    return _upright(np.asarray(image), orientation)
 
 
 def _tiff(content: bytes) -> np.ndarray:
@@ -136,9 +189,13 @@ def _tiff(content: bytes) -> np.ndarray:
             page: Any = tiff.pages[0]
             pixels = page.asarray()
             if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-                return (page.colormap >> 8).astype(np.uint8).T[pixels]
-            if page.axes == "SYX":
+                pixels = (page.colormap >> 8).astype(np.uint8).T[pixels]
+            elif page.axes == "SYX":
                 pixels = np.moveaxis(pixels, 0, -1)
+            if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind == "u":
+                pixels = ~pixels
+            stated = page.tags.valueof(_ORIENTATION, 1)
+            pixels = _upright(pixels, stated) if stated != 1 else pixels
     except (OSError, ValueError, IndexError, KeyError, tifffile.TiffFileError) as error:
         raise invalid(f"The TIFF cannot be read: {error}.") from None
     return pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels

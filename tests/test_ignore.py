@@ -14,7 +14,7 @@ from trainer import metrics
 from trainer.export import Exported
 from trainer.losses import Loss, pixel_weights
 from trainer.models.registry import Geometry
-from trainer.statistics import class_weights
+from trainer.statistics import Statistics, class_weights
 
 LAYOUT = Layout(channels=1, dtype="uint8", classes=("dark", "bright"))
 
@@ -39,9 +39,9 @@ def test_class_pixels_frequencies_and_weights(serialized: bytes) -> None:
     example = tf.train.Example.FromString(serialized)
     pixels = example.features.feature["mask/class_pixels"].int64_list.value
     assert list(pixels) == [1, 3, 2]
-    frequency = np.array(pixels[:-1]) / sum(pixels[:-1])
+    statistics = Statistics((), (), pixels[:-1], (4, 4))
     # With the ignored pixels the shares would be 1/6 and 3/6.
-    assert class_weights(frequency, "inverse") == pytest.approx([2, 2 / 3])
+    assert class_weights(statistics, "inverse") == pytest.approx([2, 2 / 3])
 
 
 def test_loss(serialized: bytes) -> None:

@@ -1,7 +1,8 @@
 """Random changes of a training tile, alike on its image and its mask.
 
 Every function is deterministic in its seed, so that a resumed run sees the tiles that an
-uninterrupted one would have seen. Masks are moved, never interpolated.
+uninterrupted one would have seen. Masks are moved, never interpolated, and so is what else is said
+of their pixels: a mask here is uint8 [H, W], or float32 [H, W, L] with the class ids first.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def augment(
 
     Args:
       image: float32 [H, W, C].
-      mask: uint8 [H, W].
+      mask: [H, W] or [H, W, L].
       config: which changes, and how strong.
       seed: int64 [2].
 
@@ -34,13 +35,16 @@ def augment(
     if config.elastic:
         image, mask = elastic(image, mask, config.elastic_sigma, seeds[0])
     # Image and mask as one array, so that no change can reach only one of them.
-    both = tf.concat([image, tf.cast(mask, tf.float32)[..., None]], axis=-1)
+    flat = mask.shape.rank == 2
+    labels = tf.cast(mask[..., None] if flat else mask, tf.float32)
+    both = tf.concat([image, labels], axis=-1)
     if config.flip:
         both = _flip(both, seeds[1])
     if config.quarter_turns:
         both = _turn(both, seeds[2])
-    both.set_shape([None, None, channels + 1])
-    return both[..., :-1], tf.cast(both[..., -1], tf.uint8)
+    both.set_shape([None, None, channels + labels.shape[-1]])
+    labels = both[..., channels:]
+    return both[..., :channels], tf.cast(labels[..., 0] if flat else labels, mask.dtype)
 
 
 def crop(
@@ -50,11 +54,11 @@ def crop(
 
     Args:
       image: [H, W, C].
-      mask: [H, W].
+      mask: [H, W] or [H, W, L].
       side: in pixels.
       seed: int64 [2].
     """
-    size = tf.shape(mask)
+    size = tf.shape(mask)[:2]
     cut = tf.minimum(size, side)
     where = tf.random.stateless_uniform([2], seed)
     start = tf.cast(where * tf.cast(size - cut + 1, tf.float32), tf.int32)
@@ -74,13 +78,13 @@ def elastic(
 
     Args:
       image: float32 [H, W, C].
-      mask: uint8 [H, W].
+      mask: [H, W] or [H, W, L].
       sigma: standard deviation of the shifts, in pixels.
       seed: int64 [2].
     """
     from trainer.addons import warp
 
-    size = tf.shape(mask)
+    size = tf.shape(mask)[:2]
     shifts = tf.random.stateless_normal([3, 3, 2], seed, stddev=sigma)
     flow = tf.image.resize(shifts, size, method="bicubic")
     warped = tf.ensure_shape(warp(image, flow), image.shape)
@@ -89,7 +93,8 @@ def elastic(
     nearest = tf.cast(tf.round(tf.cast(grid, tf.float32) - flow), tf.int32)
     inside = tf.reduce_all((nearest >= 0) & (nearest < size), axis=-1)
     moved = tf.gather_nd(mask, tf.clip_by_value(nearest, 0, size - 1))
-    return warped, tf.where(inside, moved, tf.constant(IGNORE, tf.uint8))
+    inside = inside if mask.shape.rank == 2 else inside[..., None]
+    return warped, tf.where(inside, moved, tf.constant(IGNORE, mask.dtype))
 
 
 def _relight(image: tf.Tensor, config: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 LossName = Literal["cross_entropy", "dice"]
+ClassWeights = Literal["none", "median_frequency", "inverse", "effective_number"]
 
 
 class ModelConfig(BaseModel, extra="forbid", frozen=True):
@@ -82,8 +83,15 @@ class TrainConfig(BaseModel, extra="forbid", frozen=True):
         description="with data.spans, start from the weights of the last blessed model; false "
         "trains each model from scratch",
     )
-    class_weights: Literal["none", "median_frequency", "inverse"] = Field(
+    class_weights: ClassWeights = Field(
         "none", description="how much more a pixel of a rare class counts in the loss"
+    )
+    effective_number_beta: float = Field(
+        0.999999,
+        gt=0,
+        lt=1,
+        description="of class_weights: effective_number; 1 / (1 - beta) is how many pixels say all "
+        "there is to say of a class",
     )
     early_stopping: PositiveInt | None = Field(
         None, description="stop after this many epochs without a better eval mean IoU"

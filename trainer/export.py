@@ -164,6 +164,7 @@ def export(
       warm_up_image: [H, W, C] of the layout's dtype; the requests that warm a server up ask for
         its mask.
     """
+    layout = layout.plain()  # weights and the like have a part in training alone
     exported = Exported(model, layout, geometry)
 
     def signature(function: Any, name: str, shape: list[int | None], dtype: str) -> Any:

@@ -12,6 +12,7 @@ from trainer import augment as augmentation
 from trainer.config import AugmentConfig, TrainConfig
 from trainer.losses import pixel_weights
 from trainer.models.registry import Geometry
+from trainer.statistics import among
 
 # A padded network sees zeros past the edge of what it is given. Mirrored pixels in between, this
 # many, keep them away from what is asked for; more changes nothing (docs/results.md).
@@ -25,7 +26,8 @@ def decode(image_bytes: tf.Tensor, layout: Layout) -> tf.Tensor:
     """Decodes an image file as ingestion does.
 
     Args:
-      image_bytes: scalar string; PNG or JPEG. JPEG holds 8 bits only.
+      image_bytes: scalar string; PNG or JPEG. JPEG holds 8 bits only. An orientation that EXIF
+        states is not followed, since TensorFlow has nothing that reads it: clients turn the pixels.
       layout: of the data set that the model was trained on.
 
     Returns:
@@ -35,6 +37,9 @@ def decode(image_bytes: tf.Tensor, layout: Layout) -> tf.Tensor:
     channels = max(layout.channels, 3)
 
     def png() -> tf.Tensor:
+        if layout.alpha != "drop" and channels == 3:
+            pixels = tf.io.decode_png(image_bytes, 4, dtype=layout.dtype)
+            return _laid_on(pixels, layout.alpha)
         return tf.io.decode_png(image_bytes, channels, dtype=layout.dtype)
 
     def jpeg() -> tf.Tensor:
@@ -51,6 +56,16 @@ def decode(image_bytes: tf.Tensor, layout: Layout) -> tf.Tensor:
         image = tf.cast(image, layout.dtype)
     image.set_shape([None, None, layout.channels])
     return image
+
+
+def _laid_on(image: tf.Tensor, ground: str) -> tf.Tensor:
+    """[H, W, 4] on white or black, as ingestion lays it: [H, W, 3]."""
+    most = image.dtype.max
+    wide = tf.cast(image, tf.int64)
+    pixels, opaque = wide[..., :3], wide[..., 3:]
+    back = most if ground == "white" else 0
+    mixed = (pixels * opaque + back * (most - opaque) + most // 2) // most
+    return tf.cast(mixed, image.dtype)
 
 
 def mirror(images: tf.Tensor, before: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
@@ -81,7 +96,7 @@ def frame(
 
     Args:
       image: [H, W, C].
-      mask: uint8 [H, W].
+      mask: [H, W], or [H, W, L] with the class ids first.
       geometry: the model's.
       surroundings: pixels around the tile that the model shall see beyond what it needs.
 
@@ -89,15 +104,12 @@ def frame(
       image [H + a, W + b, C], mirrored past the tile's edges, and mask of the model's output
       size, IGNORE past the tile.
     """
-    size = tf.shape(mask)
+    size = tf.shape(mask)[:2]
     images, _ = surround(image[None], geometry, surroundings)
     output = tf.shape(images)[1:3] - 2 * geometry.margin
     after = output - size - surroundings
-    mask = tf.pad(
-        mask,
-        [[surroundings, after[0]], [surroundings, after[1]]],
-        constant_values=IGNORE,
-    )
+    around = [[surroundings, after[0]], [surroundings, after[1]], [0, 0]][: mask.shape.rank]
+    mask = tf.pad(mask, around, constant_values=IGNORE)
     return images[0], mask
 
 
@@ -145,17 +157,20 @@ def training_batches(
     augment: AugmentConfig,
     class_weights: Sequence[float],
     first_step: int = 0,
+    without: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Batches without end, the same ones for the same arguments.
 
     Args:
       files: TFRecord files of the train split.
-      layout: of their records.
+      layout: of their records; by its extras pixels have weights of their own, and tiles are
+        shown more often than once an epoch.
       geometry: the model's.
       train: batch size, crop, seed.
       augment: the random changes.
       class_weights: one a class.
       first_step: batches of an interrupted training to leave out.
+      without: sources whose records are left out.
 
     Returns:
       (image float32 [N, H, W, C], mask uint8 [N, H', W'], weight float32 [N, H', W']).
@@ -167,20 +182,32 @@ def training_batches(
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(tf.constant(files), [seed, number])
+        tiles = tf.data.TFRecordDataset(order)
+        if without:
+            tiles = tiles.filter(lambda tile: ~among(records.parse_source(tile), without))
+        if "repeats" in layout.extras:
+            tiles = tiles.flat_map(
+                lambda tile: tf.data.Dataset.from_tensors(tile).repeat(records.parse_repeats(tile))
+            )
         # A seed of its own for each epoch, and none of them 0, which means "random" to tf.data.
-        return tf.data.TFRecordDataset(order).shuffle(
+        return tiles.shuffle(
             buffer, seed=1 + seed * 1_000_003 + number, reshuffle_each_iteration=False
         )
 
-    def prepare(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def prepare(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
         record = records.parse(serialized, layout)
-        image, mask = record["image"], record["mask"]
+        image, mask, weight = record["image"], record["mask"], record["source_weight"]
+        if "weight" in layout.extras:
+            mask = tf.stack([tf.cast(mask, tf.float32), weight * record["weight"]], axis=-1)
         seeds = tf.random.split(tf.stack([seed, index]), 2)
         if train.crop:
             image, mask = augmentation.crop(image, mask, train.crop, seeds[0])
         image = tf.ensure_shape(tf.cast(image, tf.float32), [None, None, layout.channels])
         image, mask = augmentation.augment(image, mask, augment, seeds[1])
-        return frame(image, mask, geometry)
+        image, mask = frame(image, mask, geometry)
+        if "weight" in layout.extras:
+            return image, tf.cast(mask[..., 0], tf.uint8), mask[..., 1]
+        return image, mask, tf.reshape(weight, [1, 1])
 
     weights = tf.constant(class_weights, tf.float32)
     skipped = first_step * train.batch_size
@@ -191,7 +218,7 @@ def training_batches(
         .skip(skipped)
         .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(train.batch_size, drop_remainder=True)
-        .map(lambda image, mask: (image, mask, pixel_weights(mask, weights)))
+        .map(lambda image, mask, maps: (image, mask, pixel_weights(mask, weights, maps)))
         .prefetch(2)
     )
 
@@ -203,13 +230,13 @@ def evaluation_batches(
 
     Returns:
       (image float32 [N, H, W, C], mask uint8 [N, H', W'], weight float32 [N, H', W']), with the
-      surroundings that the exported model gives an image; the last N may be smaller. Classes weigh
-      alike here.
+      surroundings that the exported model gives an image; the last N may be smaller. Classes,
+      borders and images weigh alike here.
     """
     weights = tf.ones([len(layout.classes)])
 
     def prepare(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        record = records.parse(serialized, layout)
+        record = records.parse(serialized, layout.plain())
         return frame(record["image"], record["mask"], geometry, surroundings(geometry))
 
     return (

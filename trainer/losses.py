@@ -63,7 +63,8 @@ def dice(ids: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     probabilities p and labels g. It moves the border between classes to where the overlap is
     largest, which for a rare class is a probability below one half. A class that an image has no
     label of has no part. Images count by the weight of their pixels, so that the sum over replicas
-    is the mean over the global batch.
+    is the mean over the global batch; within an image every labelled pixel counts alike, since the
+    overlap is to be that of the masks.
 
     Args:
       ids: int32 [N, H, W], class ids or IGNORE.
@@ -89,18 +90,26 @@ _FUNCTIONS: dict[LossName, Callable[..., tf.Tensor]] = {
 }
 
 
-def pixel_weights(masks: tf.Tensor, class_weights: tf.Tensor) -> tf.Tensor:
+def pixel_weights(
+    masks: tf.Tensor, class_weights: tf.Tensor, maps: tf.Tensor | float = 1.0
+) -> tf.Tensor:
     """What each pixel of a global batch counts in the loss.
+
+    Ronneberger et al. 2015, equation 2, has a sum of class weight and border term. Here the class
+    weight multiplies: with weights of 1 that is the paper's sum, and with others a rare class keeps
+    its share along borders too.
 
     Args:
       masks: uint8 [N, H, W].
       class_weights: float32 [K].
+      maps: float32 [N, H, W], or [N, 1, 1] where all pixels of an image count alike: the records'
+        own weights.
 
     Returns:
-      float32 [N, H, W]: the class's weight divided by the number of labelled pixels in the batch,
-      0 where ignored. All 0 where no pixel is labelled.
+      float32 [N, H, W]: the class's weight times the pixel's own, divided by the number of labelled
+      pixels in the batch, 0 where ignored. All 0 where no pixel is labelled.
     """
     counts = masks != IGNORE
     weights = tf.gather(class_weights, tf.where(counts, tf.cast(masks, tf.int32), 0))
     labelled = tf.reduce_sum(tf.cast(counts, tf.float32))
-    return tf.where(counts, weights, 0.0) / tf.maximum(labelled, 1.0)
+    return tf.where(counts, weights * maps, 0.0) / tf.maximum(labelled, 1.0)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from components.errors import InputError
 from components.records import Layout, parse
+from components.superseded import of_files
 from trainer import export, schedules, warm_start
 from trainer import input as model_input
 from trainer import strategy as devices
@@ -263,14 +264,18 @@ def training_batches(
     settings: Settings, statistics: Statistics, patterns: Sequence[str], first_step: int = 0
 ) -> tf.data.Dataset:
     """`trainer.input.training_batches` of these settings."""
+    files = _files(patterns)
     return model_input.training_batches(
-        _files(patterns),
+        files,
         settings.layout,
         settings.geometry,
         settings.train,
         settings.augment,
-        class_weights(statistics.class_frequency, settings.train.class_weights),
+        class_weights(
+            statistics, settings.train.class_weights, settings.train.effective_number_beta
+        ),
         first_step,
+        of_files(files),
     )
 
 

@@ -17,3 +17,8 @@ class EvaluateConfig(BaseModel, extra="forbid", frozen=True):
     max_drop: float = Field(
         0.0, ge=0, le=1, description="how far mean IoU may fall below the last blessed model's"
     )
+    slices: tuple[str, ...] = Field(
+        (),
+        description="attributes, which are further columns of a manifest, by whose values the "
+        "metrics are given apart too; the gate judges the whole",
+    )

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import tensorflow_model_analysis as tfma
 
 from components.errors import InputError
-from components.evaluation import confusion
+from components.evaluation import confusion, slices
 from components.evaluation.config import EvaluateConfig
+from components.records import ATTRIBUTE
 
 CANDIDATE, BASELINE = "candidate", "baseline"
 
@@ -63,12 +64,14 @@ class Evaluation:
       baseline: those of the last blessed model; None where there was none.
       rules: the gate's, each with its outcome.
       blessed: whether all were passed.
+      slices: the candidate's metrics on the images of each value of an attribute, `site=A`.
     """
 
     metrics: dict[str, float]
     baseline: dict[str, float] | None
     rules: list[Rule]
     blessed: bool
+    slices: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
 
 
 def eval_config(evaluate: EvaluateConfig, classes: Sequence[str]) -> tfma.EvalConfig:
@@ -101,7 +104,10 @@ def eval_config(evaluate: EvaluateConfig, classes: Sequence[str]) -> tfma.EvalCo
             )
             for name in (CANDIDATE, BASELINE)
         ],
-        slicing_specs=[tfma.SlicingSpec()],
+        slicing_specs=[
+            _OVERALL,
+            *(tfma.SlicingSpec(feature_keys=[f"{ATTRIBUTE}{name}"]) for name in evaluate.slices),
+        ],
         metrics_specs=[
             tfma.MetricsSpec(
                 metrics=[
@@ -121,8 +127,9 @@ def read_evaluation(uri: str, evaluate: EvaluateConfig, classes: Sequence[str]) 
       evaluate: the gate it was given.
       classes: the class names.
     """
-    candidate = _read_metrics(uri, CANDIDATE) or _read_metrics(uri, "") or {}
-    baseline = _read_metrics(uri, BASELINE)
+    sliced = _read_metrics(uri, CANDIDATE) or _read_metrics(uri, "")
+    candidate = sliced.pop("", {})
+    baseline = _read_metrics(uri, BASELINE).get("")
     validation = tfma.load_validation_result(uri)
     failed = {
         (failure.metric_key.name, failure.metric_key.is_diff)
@@ -147,6 +154,10 @@ def read_evaluation(uri: str, evaluate: EvaluateConfig, classes: Sequence[str]) 
         baseline and {name: baseline[name] for name in wanted if name in baseline},
         rules,
         bool(validation.validation_ok),
+        {
+            part: {name: values[name] for name in wanted if name in values}
+            for part, values in sorted(sliced.items())
+        },
     )
 
 
@@ -158,24 +169,36 @@ def _metric(
         module="components.evaluation.metric",
         config=json.dumps({"name": name, "classes": list(classes)}),
     )
+    # `config.threshold` would hold for each slice too.
+    threshold = tfma.MetricThreshold()
     if floor is not None:
         # A floor is set also beside the comparison: without a baseline that one passes everything.
-        config.threshold.value_threshold.lower_bound.value = floor
+        threshold.value_threshold.lower_bound.value = floor
     if name == "mean_iou":
-        config.threshold.change_threshold.absolute.value = -max_drop
-        config.threshold.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+        threshold.change_threshold.absolute.value = -max_drop
+        threshold.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+    if threshold.ByteSize():
+        config.per_slice_thresholds.add(slicing_specs=[_OVERALL], threshold=threshold)
     return config
 
 
-def _read_metrics(uri: str, model_name: str) -> dict[str, float] | None:
-    """The defined metrics of one model; None where it was not evaluated."""
+_OVERALL = tfma.SlicingSpec()
+
+
+def _read_metrics(uri: str, model_name: str) -> dict[str, dict[str, float]]:
+    """The defined metrics of one model by slice, the whole being ""; {} if it was not evaluated."""
     try:
         result = tfma.load_eval_result(uri, model_name=model_name)
     except ValueError:  # TFMA names no such model
-        return None
-    found = result.get_metrics_for_slice() if result.slicing_metrics else None
-    if not found:
-        return None
-    values = {name: value.get("doubleValue") for name, value in found.items()}
-    # TFMA writes NaN as the word.
-    return {name: value for name, value in values.items() if isinstance(value, float)}
+        return {}
+    found = {}
+    for key in result.get_slice_names() if result.slicing_metrics else ():
+        values = {
+            name: value.get("doubleValue")
+            for name, value in (result.get_metrics_for_slice(key) or {}).items()
+        }
+        # TFMA writes NaN as the word.
+        found[slices.name(dict(key))] = {
+            name: value for name, value in values.items() if isinstance(value, float)
+        }
+    return {name: values for name, values in found.items() if values}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from components.records import IGNORE, Layout
+from components.errors import InputError
+from components.places import Place
+from components.records import IGNORE, Extra, Layout
 
 
 class SplitConfig(BaseModel, extra="forbid", frozen=True):
@@ -41,6 +42,9 @@ Value = int | str
 
 COLOUR = re.compile("#[0-9a-fA-F]{6}")
 
+BORDER = "border"
+"""The name of what lies along objects' edges, where `data.instances` asks for it."""
+
 
 def _spelled_out(values: Any) -> Any:
     """Puts the numbers of a range in place of its text, `3..5`; what it does not know stays."""
@@ -57,20 +61,22 @@ def _spelled_out(values: Any) -> Any:
 
 
 SPAN = "{SPAN}"
-"""What stands for a span's number in the pattern of its folder's name."""
+"""What stands for a span's number in the pattern of its folder's or manifest's name."""
 
 
 class SpansConfig(BaseModel, extra="forbid", frozen=True):
-    """Labelled data that keeps coming, each delivery (a span) in a folder of its own."""
+    """Labelled data that keeps coming, each delivery (a span) a folder or manifest of its own."""
 
     pattern: str = Field(
         f"span-{SPAN}",
-        description=f"names of the spans' folders below data.path; {SPAN} is the span's number",
+        description=f"names of the spans' folders below data.path, or of their manifests, such as "
+        f"span-{SPAN}.csv; {SPAN} is the span's number",
     )
     marker: str = Field(
         "_COMPLETE",
         pattern=r"^[^/]+$",
-        description="file in a span's folder that says that the span is whole",
+        description="file in a span's folder that says that the span is whole; of a manifest "
+        "span-7.csv it is beside it, span-7.csv_COMPLETE",
     )
     window: PositiveInt = Field(5, description="how many spans, the newest ones, train")
     min_agreement: float = Field(
@@ -85,22 +91,90 @@ class SpansConfig(BaseModel, extra="forbid", frozen=True):
     @classmethod
     def _pattern_has_one_number(cls, value: str) -> str:
         if value.count(SPAN) != 1 or "/" in value:
-            raise ValueError(f"give a folder's name with {SPAN} once, such as span-{SPAN}")
+            raise ValueError(f"give a name with {SPAN} once, such as span-{SPAN}")
         return value
 
 
 class DataConfig(BaseModel, extra="forbid", frozen=True):
     """Where the labelled images are and what their masks mean."""
 
-    path: Path | None = Field(None, description="folder of the data set; relative to this file")
-    format: Literal["auto", "paired", "stack"] = Field(
+    path: Place | None = Field(
+        None,
+        description="folder of the data set, relative to this file, or where it is on any "
+        "filesystem that Beam reads: gs://bucket/folder, s3://..., azfs://..., hdfs://...",
+    )
+    format: Literal[
+        "auto",
+        "paired",
+        "stack",
+        "voc",
+        "coco",
+        "labelme",
+        "label_studio",
+        "cvat",
+        "cell_tracking",
+        "manifest",
+    ] = Field(
         "auto",
         description="paired: a folder of images and a folder of masks of the same names; "
-        "stack: multi-page TIFF of images beside one of masks",
+        "stack: multi-page TIFF of images beside one of masks; the others: docs/data.md",
     )
-    images: str = Field("images", description="folder (paired) or file (stack) of the images")
-    masks: str = Field("masks", description="folder (paired) or file (stack) of the masks")
+    manifest: str = Field(
+        "", description="file that lists images and masks, CSV or JSONL, below path (manifest)"
+    )
+    crowds: Literal["label", "ignore"] = Field(
+        "label",
+        description="regions of many objects that nobody told apart (coco): label them as their "
+        "category, or ignore them",
+    )
+    unlabelled: Literal["background", "ignore"] = Field(
+        "background",
+        description="pixels that no shape covers (coco, labelme, label_studio, cvat) or no object "
+        "of a frame that is labelled in part (cell_tracking)",
+    )
+    images: str = Field(
+        "images",
+        description="folder (paired) or file (stack) of the images; {SPLIT} stands for train, "
+        "val and their like, * for any one folder",
+    )
+    masks: str = Field(
+        "masks", description="folder (paired) or file (stack) of the masks, as for images"
+    )
+    image_prefix: str = Field("", description="what an image's name has before its key: img_")
+    image_suffix: str = Field("", description="what an image's name has after its key: _training")
+    mask_prefix: str = Field("", description="what a mask's name has before its image's key: gt_")
     mask_suffix: str = Field("", description="what a mask's name adds to its image's: _mask")
+    mask_per: Literal["image", "object"] = Field(
+        "image",
+        description="object: an image has several files of masks, each with one object, which are "
+        "merged; where they overlap, the smaller object lies on top",
+    )
+    regions: str = Field(
+        "", description="folder of masks that are black where no label counts (paired)"
+    )
+    region_suffix: str = Field("", description="what their names add to their images' keys")
+    coding: Literal["auto", "values", "colours", "objects"] = Field(
+        "auto",
+        description="how masks are coded. values: numbers, of a palette picture the indices; "
+        "colours: also those of palettes and greys; objects: numbers or colours that tell "
+        "objects apart, 0 and black being none; auto: colours where classes names colours",
+    )
+    tolerance: int = Field(
+        0,
+        ge=0,
+        le=255,
+        description="how far red, green and blue may be from those of a colour that classes or "
+        "ignore names; the nearest is taken",
+    )
+    instances: Literal["semantic", "border"] = Field(
+        "semantic",
+        description="border: pixels of an object within border_width of another object, or of "
+        "none, are labelled `border`, which classes or ignore then names",
+    )
+    border_width: PositiveInt = Field(1, description="pixels, inside each object")
+    alpha: Literal["drop", "white", "black"] = Field(
+        "drop", description="transparency of images: drop it, or lay them on white or black"
+    )
     channels: PositiveInt | None = Field(None, description="channels of every image")
     dtype: Literal["uint8", "uint16", "float32"] | None = Field(
         None, description="type of every image's pixels"
@@ -172,6 +246,10 @@ class DataConfig(BaseModel, extra="forbid", frozen=True):
                         f"mask value {value} is given to both {meanings[value]} and {name}"
                     )
                 meanings[value] = name
+        if self.instances == "border" and self.classes and BORDER not in meanings:
+            raise ValueError(
+                f"instances: border needs a class of the value {BORDER}, or {BORDER} in ignore"
+            )
         if len(self.classes) > IGNORE:
             raise ValueError(f"at most {IGNORE} classes, not {len(self.classes)}")
         if len(self.classes) == 1:
@@ -180,6 +258,25 @@ class DataConfig(BaseModel, extra="forbid", frozen=True):
         if unknown:
             raise ValueError(f"colours names {sorted(unknown)}, which classes does not have")
         return self
+
+
+class OversampleConfig(BaseModel, extra="forbid", frozen=True):
+    """Tiles that training sees more often; their records are written once."""
+
+    classes: tuple[str, ...] = Field(min_length=1, description="rare classes, by name")
+    times: int = Field(4, ge=2, description="how often an epoch shows a tile that holds one")
+    min_pixels: PositiveInt = Field(
+        1, description="labelled pixels of these classes that make a tile one that holds them"
+    )
+
+
+class BorderWeightsConfig(BaseModel, extra="forbid", frozen=True):
+    """U-Net's weight map (Ronneberger et al. 2015, equation 2)."""
+
+    w0: PositiveFloat = Field(10.0, le=1000, description="what is added where two objects touch")
+    sigma: PositiveFloat = Field(
+        5.0, le=100, description="how fast that falls with the distance, in pixels"
+    )
 
 
 class IngestConfig(BaseModel, extra="forbid", frozen=True):
@@ -197,6 +294,22 @@ class IngestConfig(BaseModel, extra="forbid", frozen=True):
         description="share of the images that may be set aside before the run stops; "
         "one file always may",
     )
+    oversample: OversampleConfig | None = Field(
+        None, description="show tiles of rare classes more often in training, never in evaluation"
+    )
+    border_weights: BorderWeightsConfig | None = Field(
+        None,
+        description="weigh the ground between close objects more in the loss, as U-Net does; "
+        "`border_weights: {}` takes the defaults below",
+    )
+    instances: bool = Field(
+        False, description="keep in the records which object each pixel belongs to"
+    )
+    background: str | None = Field(
+        None,
+        description="class of what is no object, for border_weights and instances where labels "
+        "do not tell objects apart; without one, the class named background, or else the first",
+    )
 
 
 def layout(data: DataConfig, ingest: IngestConfig) -> Layout:
@@ -204,7 +317,25 @@ def layout(data: DataConfig, ingest: IngestConfig) -> Layout:
 
     Raises:
       ValueError: `data` does not say channels, dtype or classes yet.
+      InputError: `ingest` names a class that `data` lacks.
     """
     if data.channels is None or data.dtype is None or not data.classes:
         raise ValueError("data.channels, data.dtype and data.classes are not known yet")
-    return Layout(data.channels, data.dtype, tuple(data.classes), ingest.storage)
+    named = {"oversample.classes": ingest.oversample.classes if ingest.oversample else ()}
+    named["background"] = (ingest.background,) if ingest.background else ()
+    for key, names in named.items():
+        for name in names:
+            if name not in data.classes:
+                raise InputError(
+                    f"ingest.{key}: there is no class {name!r} in data.classes; "
+                    f"there are {', '.join(data.classes)}."
+                )
+    wanted: dict[Extra, Any] = {
+        "weight": ingest.border_weights,
+        "instance": ingest.instances,
+        "repeats": ingest.oversample,
+    }
+    extras = tuple(name for name, asked in wanted.items() if asked)
+    return Layout(
+        data.channels, data.dtype, tuple(data.classes), ingest.storage, extras, data.alpha
+    )

@@ -99,7 +99,11 @@ def decide(data: DataConfig, known: ledger.Ledger) -> spans.Request:
     new = [span.name for span in pending if span.name not in again]
     if new:
         _note(f"New: {', '.join(new)}.")
-    return spans.Request(tuple(pending), known.evaluation.uri if known.evaluation else "")
+    return spans.Request(
+        tuple(pending),
+        known.evaluation.uri if known.evaluation else "",
+        known.before(pending[0].number),
+    )
 
 
 def _note(text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +19,21 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
 from components.errors import BadFileError, InputError, SetAside
-from components.image_example_gen import integrity, shards, sources, spans, splitting
+from components.image_example_gen import (
+    integrity,
+    leaks,
+    shards,
+    sources,
+    spans,
+    splitting,
+    workers,
+)
 from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.exchange import exchange
 from components.image_example_gen.frozen import Frozen
 from components.image_example_gen.sources.contract import Sample, Source
+from components.image_example_gen.telling import telling
+from components.places import files_below, place, use
 from components.records import EVAL, SPLITS, TRAIN
 
 
@@ -49,6 +59,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             does the file `<examples>.set_aside.jsonl`, since TFX removes a failed run's folder.
           RuntimeError: an image is not accounted for.
         """
+        # What is listed and hashed before Beam starts may be elsewhere too.
+        use(self._beam_pipeline_args or [])
         data = DataConfig.model_validate_json(exec_properties["data"])
         ingest = IngestConfig.model_validate_json(exec_properties["ingest"])
         artifacts = output_dict[standard_component_specs.EXAMPLES_KEY]
@@ -58,6 +70,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             artifacts[:] = outputs(request, artifacts[0])
         for examples in artifacts:
             examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+            # What a killed execution left would be taken for records.
+            for file in files_below(place(examples.uri)):
+                file.unlink()
         if request:
             self._write_spans(data, ingest, request, artifacts)
         else:
@@ -78,7 +93,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         artifacts: Sequence[types.Artifact],
     ) -> None:
         """Writes the records of each span to its artifact, and the evaluation set, if it is new."""
-        frozen = Frozen.read(Path(request.frozen)) if request.frozen else None
+        frozen = Frozen.read(place(request.frozen)) if request.frozen else None
         evaluation, training = (artifacts[:1], artifacts[1:]) if frozen is None else ([], artifacts)
         for span, examples in zip(request.spans, training, strict=True):
             targets = dict.fromkeys(SPLITS, examples)
@@ -90,9 +105,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 raise InputError(f"{span.name}: {error}", error.set_aside) from error
             if frozen is None:
                 assert data.path is not None
-                held = [place for place in placed if place.split == EVAL]
-                frozen = Frozen.of(span.name, held, data.path)
-                frozen.write(Path(evaluation[0].uri))
+                held = [one for one in placed if one.split == EVAL]
+                frozen = Frozen.of(span.name, held, data.path, evaluation[0].uri)
+                frozen.write(place(evaluation[0].uri))
 
     def _write(
         self,
@@ -118,7 +133,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             return self._write_or_refuse(data, ingest, span, targets, frozen)
         except InputError as error:
             if error.set_aside:
-                uri = Path(targets[TRAIN].uri)
+                uri = place(targets[TRAIN].uri)
                 removed = uri.parent if span.name else uri
                 integrity.write_set_aside(
                     removed.with_name(f"{removed.name}.{integrity.SET_ASIDE_FILE}"),
@@ -135,9 +150,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         frozen: Frozen | None,
     ) -> list[splitting.Placed]:
         source = sources.of(data)
-        listing = source.listing(data)
+        listing = sources.listing(data)
         assert data.path is not None
-        root = data.path.parent if span.name else data.path
+        is_folder = bool(span.name and not span.manifest)
+        root = data.path.parent if is_folder else data.path
         digests, unreadable = _digest_all(source, listing.samples, data.path)
         samples = [sample for sample in listing.samples if sample.key in digests]
         if frozen:
@@ -157,6 +173,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         # Even past the limit all images are read, so that people see all that is wrong at once.
         reports = self._run(data, ingest, span, plan.placed, targets)
+        # Names of what is held back begin at the folder of all spans, as the evaluation set's do.
+        top, prefix = root if frozen else data.path, f"{span.name}/" if span.name else ""
+        names = {f"{prefix}{one.sample.key}": one.sample.image.name(top) for one in plan.placed}
+        removed = leaks.separate({split: targets[split].uri for split in SPLITS}, names, frozen)
+        same = [
+            SetAside(names[source], f"has the pixels of {twin}, which evaluates")
+            for source, twin in removed.twins.items()
+        ]
+        held = [SetAside(sample.image.name(root), reason) for sample, reason in held_back]
+        (held if frozen else set_aside).extend(same)
         set_aside += [entry for report in reports for entry in report.set_aside]
         bad = _named_by(span, [*set_aside, *listing.lone_masks])
         used: Counter[str] = Counter()
@@ -164,6 +190,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         for report in reports:
             used[report.split] += report.images
             records[report.split] += report.records
+        used[TRAIN] -= len(removed.twins)
+        records[TRAIN] -= removed.records
         counts = integrity.Counts(
             images=images,
             used={split: used[split] for split in SPLITS},
@@ -171,14 +199,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             set_aside=len(set_aside),
             lone_masks=len(listing.lone_masks),
             unused=len(plan.unused),
-            held_back=len(held_back),
+            held_back=len(held),
+            unlabelled=listing.unlabelled,
+            repeats=sum(report.repeats for report in reports) - removed.repeats,
         )
         counts.check()
         integrity.refuse_too_many(bad, images, ingest.bad_input_limit)
         if not frozen:
             splitting.refuse_empty_side({split for split in SPLITS if used[split]}, images, data)
-        held = [SetAside(sample.image.name(root), reason) for sample, reason in held_back]
-        integrity.write(Path(targets[TRAIN].uri), counts, bad, held)
+        integrity.write(place(targets[TRAIN].uri), counts, bad, held)
         return plan.placed
 
     def _run(
@@ -193,39 +222,44 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if span.name:
             # Keys of one span may be those of another.
             placed = [
-                place._replace(sample=place.sample._replace(key=f"{span.name}/{place.sample.key}"))
-                for place in placed
+                one._replace(sample=one.sample._replace(key=f"{span.name}/{one.sample.key}"))
+                for one in placed
             ]
-        work = [
-            shard
-            for split in SPLITS
-            for shard in shards.lay_out(
-                [place for place in placed if place.split == split],
-                artifact_utils.get_split_uri([targets[split]], split),
-                split,
-            )
-        ]
-        for folder in {Path(shard.path).parent for shard in work}:
-            folder.mkdir(parents=True, exist_ok=True)
-        reports = Path(targets[TRAIN].uri) / "shards.jsonl"
-        shards.start_telling()
-        with self._make_beam_pipeline() as pipeline:
-            _ = (
-                pipeline
-                | "Shards" >> beam.Create(work)
-                | "Spread" >> beam.Reshuffle()
-                | "Write" >> beam.ParDo(shards.WriteShard(data, ingest, span.number, len(placed)))
-                | "ToJson" >> beam.Map(lambda report: json.dumps(dataclasses.asdict(report)))
-                | "Report" >> beam.io.WriteToText(str(reports), shard_name_template="")
-            )
-        lines = reports.read_text().splitlines()
-        reports.unlink()
-        missing = [shard.path for shard in work if not Path(shard.path).is_file()]
-        if missing:
-            raise RuntimeError(f"Beam left {len(missing)} files unwritten, {missing[0]} first")
+        arguments, threads = workers.arrange(
+            self._beam_pipeline_args or [], data.format in workers.DRAWN, len(placed)
+        )
+        # A copy, since the next span may have another number of images.
+        arranged = copy.copy(self)
+        arranged._beam_pipeline_args = arguments
+        pipeline = arranged._make_beam_pipeline()
+        uris = list(dict.fromkeys(target.uri for target in targets.values()))
+        with exchange(pipeline.options, uris) as folders:
+            work = [
+                shard
+                for split in SPLITS
+                for shard in shards.lay_out(
+                    [one for one in placed if one.split == split],
+                    f"{folders[targets[split].uri]}/Split-{split}",
+                    split,
+                )
+            ]
+            for folder in {place(shard.path).parent for shard in work}:
+                folder.mkdir(parents=True, exist_ok=True)
+            write = shards.WriteShards(data, ingest, span.number, threads or 1)
+            with telling(work), pipeline:
+                if threads:  # which share the one element
+                    elements = pipeline | "Shards" >> beam.Create([work])
+                else:
+                    elements = (
+                        pipeline
+                        | "Shards" >> beam.Create([[shard] for shard in work])
+                        | "Spread" >> beam.Reshuffle()
+                    )
+                _ = elements | "Write" >> beam.ParDo(write)
+            reports = shards.take_reports(work)
         for examples in targets.values():
             _fill_empty_splits(examples)
-        return [shards.ShardReport.from_json(line) for line in lines]
+        return reports
 
 
 def outputs(request: spans.Request, skeleton: types.Artifact) -> list[types.Artifact]:
@@ -239,11 +273,11 @@ def outputs(request: spans.Request, skeleton: types.Artifact) -> list[types.Arti
     if not request.frozen:
         wanted.insert(0, (request.spans[0], spans.EVALUATES))
     made = []
-    for place, (span, kind) in enumerate(wanted):
+    for number, (span, kind) in enumerate(wanted):
         artifact = copy.deepcopy(skeleton)
         artifact.uri = f"{skeleton.uri}/{span.name}-{kind}"
         if skeleton.name:  # ML Metadata wants no name twice
-            artifact.name = f"{skeleton.name}:{place}"
+            artifact.name = f"{skeleton.name}:{number}"
         artifact.span = span.number
         artifact.set_string_custom_property(spans.NAME, span.name)
         artifact.set_string_custom_property(spans.KIND, kind)
@@ -255,15 +289,15 @@ def outputs(request: spans.Request, skeleton: types.Artifact) -> list[types.Arti
 def _fill_empty_splits(examples: types.Artifact) -> None:
     """A split without records is a file without any: readers want each split to have one."""
     for split in SPLITS:
-        folder = Path(artifact_utils.get_split_uri([examples], split))
+        folder = place(artifact_utils.get_split_uri([examples], split))
         folder.mkdir(parents=True, exist_ok=True)
         if not any(folder.iterdir()):
-            (folder / "data_tfrecord-00000-of-00001").touch()
+            (folder / "data_tfrecord-00000-of-00001").write_bytes(b"")
 
 
 def _named_by(span: spans.Span, bad: Sequence[SetAside]) -> list[SetAside]:
     """Bad files by name, below the folder of all spans."""
-    prefix = f"{span.name}/" if span.name else ""
+    prefix = f"{span.name}/" if span.name and not span.manifest else ""
     named = (dataclasses.replace(entry, file=f"{prefix}{entry.file}") for entry in bad)
     return sorted(named, key=lambda entry: entry.file)
 

@@ -7,6 +7,7 @@ import os
 
 from components.image_example_gen import sources
 from components.image_example_gen.config import DataConfig
+from components.places import is_remote
 
 
 def fingerprint(data: DataConfig) -> str:
@@ -20,6 +21,7 @@ def fingerprint(data: DataConfig) -> str:
     for path in sources.of(data).files(data):
         status = path.stat()
         # Not `relative_to`: data.images may lead out of the folder.
-        line = f"{os.path.relpath(path, root)}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        name = str(path) if is_remote(path) else os.path.relpath(path, root)
+        line = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n"
         sha256.update(line.encode())
     return sha256.hexdigest()

@@ -27,6 +27,10 @@ class Counts:
       lone_masks: masks without an image, set aside too.
       unused: images that neither list of data.split names.
       held_back: images of a later span that belong to the evaluation set of the first.
+      repeats: how often more than once an epoch of training shows tiles, in sum
+        (`ingest.oversample`); their records are written once.
+      unlabelled: images that nobody has labelled yet, where the format lets images lack labels;
+        they are not among `images`.
     """
 
     images: int
@@ -36,6 +40,8 @@ class Counts:
     lone_masks: int = 0
     unused: int = 0
     held_back: int = 0
+    repeats: int = 0
+    unlabelled: int = 0
 
     def check(self) -> None:
         """Raises RuntimeError if an image is not accounted for."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from components.errors import BadFileError
-from components.image_example_gen.config import COLOUR, DataConfig, Value
+from components.image_example_gen.config import BORDER, COLOUR, DataConfig, Value
 from components.image_example_gen.sources.contract import Labels
 from components.records import IGNORE
 
@@ -23,16 +23,22 @@ class Coding(NamedTuple):
       numbers: uint16 [greatest number + 1].
       colours: id by colour, 0xrrggbb.
       names: id by name of a label.
+      tolerance: how far each of red, green and blue may be from that of a colour.
+      border: pixels inside an object, along its edge, that are labelled `border`.
     """
 
     numbers: np.ndarray
     colours: Mapping[int, int]
     names: Mapping[str, int]
+    tolerance: int = 0
+    border: int = 0
 
 
 def coding(data: DataConfig) -> Coding:
     """What `data.classes` and `data.ignore` say."""
-    return meanings(data.classes, data.ignore)
+    meant = meanings(data.classes, data.ignore)
+    border = data.border_width if data.instances == "border" else 0
+    return meant._replace(tolerance=data.tolerance, border=border)
 
 
 def meanings(classes: Mapping[str, Iterable[Value]], ignore: Iterable[Value]) -> Coding:
@@ -63,11 +69,11 @@ def to_class_ids(labels: Labels, meant: Coding) -> np.ndarray:
       BadFileError: a value means nothing; names the values and counts their pixels.
     """
     values = labels.values
+    if (ids := _common(labels, meant)) is not None:
+        return ids
     if values.ndim == 3:
-        packed = _packed(values)
-        present, where = np.unique(packed, return_inverse=True)
-        ids = np.array([meant.colours.get(int(one), _UNKNOWN) for one in present], np.uint16)
-        ids = ids[where].reshape(packed.shape)
+        present, where = np.unique(packed(values), return_inverse=True)
+        ids = _nearest(present, meant)[where].reshape(values.shape[:2])
     elif labels.names:
         table = np.array([meant.names.get(name, _UNKNOWN) for name in labels.names], np.uint16)
         ids = table[values]
@@ -75,6 +81,9 @@ def to_class_ids(labels: Labels, meant: Coding) -> np.ndarray:
         known = (values >= 0) & (values < len(meant.numbers))
         ids = meant.numbers[np.where(known, values, 0)]
         ids[~known] = _UNKNOWN
+    if meant.border and labels.instances is not None:
+        # What is ignored stays so.
+        ids[_along_edges(labels.instances, meant.border) & (ids < IGNORE)] = meant.names[BORDER]
     if labels.region is not None:
         ids[~labels.region] = IGNORE
     unknown = ids == _UNKNOWN
@@ -85,16 +94,77 @@ def to_class_ids(labels: Labels, meant: Coding) -> np.ndarray:
         pixels = int(unknown.sum())
         raise BadFileError(
             f"unknown label value{'s' if len(present) > 1 else ''} {named}{more} "
-            f"({pixels} pixel{'s' if pixels > 1 else ''})"
+            f"({pixels} pixel{'s' if pixels > 1 else ''}){_hint(labels, meant)}"
         )
     return ids.astype(np.uint8)
+
+
+def _common(labels: Labels, meant: Coding) -> np.ndarray | None:
+    """The ids of a mask of bytes whose values all mean something; fast, as most masks are so."""
+    values = labels.values
+    if values.dtype != np.uint8 or values.ndim != 2 or labels.names or meant.border:
+        return None
+    table = np.full(256, _UNKNOWN, np.uint16)
+    known = meant.numbers[:256]
+    table[: len(known)] = known
+    if labels.region is not None:
+        return None
+    import cv2
+
+    if cv2.countNonZero(cv2.LUT(values, (table == _UNKNOWN).astype(np.uint8))):
+        return None
+    return np.asarray(cv2.LUT(values, table.astype(np.uint8)))
+
+
+def _hint(labels: Labels, meant: Coding) -> str:
+    if labels.values.ndim == 3 and not meant.colours:
+        return "; it holds colours, but data.classes names none"
+    return ""
+
+
+def _nearest(present: np.ndarray, meant: Coding) -> np.ndarray:
+    """uint16 ids of colours 0xrrggbb: each has that of the nearest known one within tolerance."""
+    exact = [meant.colours.get(int(one), _UNKNOWN) for one in present]
+    ids = np.array(exact, np.uint16)
+    if not meant.tolerance or not meant.colours:
+        return ids
+    far = np.flatnonzero(ids == _UNKNOWN)
+    known = unpacked(np.array(list(meant.colours)))
+    known_ids = np.array(list(meant.colours.values()), np.uint16)
+    for some in np.array_split(far, 1 + len(far) // _AT_ONCE):
+        apart = np.abs(unpacked(present[some])[:, np.newaxis] - known)
+        distance = np.square(apart).sum(axis=2)
+        distance[apart.max(axis=2) > meant.tolerance] = _NEVER
+        best = distance.argmin(axis=1)
+        within = distance[np.arange(len(some)), best] < _NEVER
+        ids[some[within]] = known_ids[best[within]]
+    return ids
+
+
+# More than the square of the distance of any two colours, 3 * 255**2.
+_NEVER = 2**18
+# Colours compared at once with all known ones.
+_AT_ONCE = 2**14
+
+
+def _along_edges(instances: np.ndarray, width: int) -> np.ndarray:
+    """Where an object has something else within `width` pixels, bool [H, W].
+
+    Diagonal neighbours are neighbours. What lies past the image's end is not something else.
+    """
+    from scipy import ndimage
+
+    side = 2 * width + 1
+    greatest = ndimage.maximum_filter(instances, side, mode="nearest")
+    smallest = ndimage.minimum_filter(instances, side, mode="nearest")
+    return (instances > 0) & (greatest != smallest)
 
 
 def histogram(labels: Labels) -> dict[Value, int]:
     """Pixels of each value, where labels count; in the order of the values."""
     values = labels.values if labels.region is None else labels.values[labels.region]
     if labels.values.ndim == 3:
-        present, counts = np.unique(_packed(values), return_counts=True)
+        present, counts = np.unique(packed(values), return_counts=True)
         return {
             f"#{value:06x}": count
             for value, count in zip(present.tolist(), counts.tolist(), strict=True)
@@ -111,7 +181,12 @@ def histogram(labels: Labels) -> dict[Value, int]:
     return dict(pairs)
 
 
-def _packed(colours: np.ndarray) -> np.ndarray:
+def packed(colours: np.ndarray) -> np.ndarray:
     """uint8 [..., 3] -> int32 [...], 0xrrggbb."""
     red, green, blue = (colours[..., channel].astype(np.int32) for channel in range(3))
     return red << 16 | green << 8 | blue
+
+
+def unpacked(colours: np.ndarray) -> np.ndarray:
+    """Integers [...], 0xrrggbb -> int32 [..., 3]."""
+    return np.stack([colours >> shift & 255 for shift in (16, 8, 0)], axis=-1).astype(np.int32)

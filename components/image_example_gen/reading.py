@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from components.errors import BadFileError, SetAside
-from components.image_example_gen import sources, tiling
+from components.image_example_gen import borders, pieces, sources, tiling
 from components.image_example_gen.config import DataConfig, IngestConfig
 from components.image_example_gen.masks import coding, to_class_ids
 from components.image_example_gen.sources.contract import Reference, Sample
 from components.image_example_gen.splitting import Placed
-from components.records import GREY_WEIGHTS, Record
+from components.image_example_gen.tiling import cut_labels, cut_pixels
+from components.records import GREY_WEIGHTS, IGNORE, TRAIN, Record
 
 
 class SampleError(BadFileError):
@@ -39,7 +40,7 @@ class Pair(NamedTuple):
 
 
 def read_pair(sample: Sample, data: DataConfig) -> Pair:
-    """Reads an image and its labels.
+    """Reads an image and its labels, whole.
 
     Args:
       sample: of the listing of the data set.
@@ -49,27 +50,16 @@ def read_pair(sample: Sample, data: DataConfig) -> Pair:
       SampleError: the image or its labels cannot be used.
     """
     assert data.path is not None, "only a data set that is somewhere can be read"
-    assert data.channels is not None, "pipeline.planning.complete fills in what is not said"
-    assert data.dtype is not None, "as the channels"
     source = sources.of(data)
     reference: Reference = sample.image
     try:
-        image = fit(source.read_image(sample.image), data.channels, data.dtype)
+        image = _fitted(source.read_image(sample.image), data)
         reference = sample.mask
         labels = source.read_labels(sample, data, image.shape[:2])
-        check_size(labels.values, image)
-        mask = to_class_ids(labels, coding(data))
-        return Pair(image, mask, labels.instances)
+        pieces.refuse_other_size(labels.values.shape, image.shape)
+        return Pair(image, to_class_ids(labels, coding(data)), labels.instances)
     except BadFileError as error:
         raise SampleError(SetAside(reference.name(data.path), str(error))) from error
-
-
-def check_size(mask: np.ndarray, image: np.ndarray) -> None:
-    """Raises BadFileError where a mask [H, W, ...] is not of the size of its image [H, W, C]."""
-    if mask.shape[:2] != image.shape[:2]:
-        raise BadFileError(
-            f"mask is {mask.shape[1]}x{mask.shape[0]}, image is {image.shape[1]}x{image.shape[0]}"
-        )
 
 
 def read_sample(
@@ -78,36 +68,140 @@ def read_sample(
     """The records of one sample, tile by tile.
 
     Raises:
-      SampleError: before the first record, if the sample cannot be used.
+      SampleError: the sample cannot be used: before the first record, or, of an image that is read
+        piece by piece, after some. Those must not be used then.
     """
-    image, mask, _ = read_pair(placed.sample, data)
-    height, width = mask.shape
-    for start, pixels, labels in tiling.tiles(image, mask, ingest.tile, ingest.margin):
-        yield Record(
-            image=pixels,
-            mask=labels,
-            source=placed.sample.key,
-            source_sha256=placed.sha256,
-            source_size=(height, width),
-            tile=start,
-            margin=ingest.margin,
-            group=placed.group,
-            span=span,
-            attributes=dict(placed.sample.attributes),
-        )
+    sample = placed.sample
+    for piece in _pieces(sample, data, ingest):
+        maps = _maps(piece, data, ingest)
+        for start in piece.starts:
+            mask = cut_labels(piece.mask, piece.corner, start, ingest.tile, ingest.margin, IGNORE)
+            yield Record(
+                image=cut_pixels(
+                    piece.image, piece.image_corner, piece.size, start, ingest.tile, ingest.margin
+                ),
+                mask=mask,
+                source=sample.key,
+                source_sha256=placed.sha256,
+                source_size=piece.size,
+                tile=start,
+                margin=ingest.margin,
+                group=placed.group,
+                span=span,
+                attributes=dict(sample.attributes),
+                source_weight=sample.weight,
+                repeats=_repeats(mask, placed.split, data, ingest),
+                **{
+                    name: cut_labels(
+                        values, piece.corner, start, ingest.tile, ingest.margin, outside
+                    )
+                    for name, (values, outside) in maps.items()
+                },
+            )
 
 
-def fit(image: np.ndarray, channels: int, dtype: str) -> np.ndarray:
+class _Piece(NamedTuple):
+    """A part of a sample, or all of it.
+
+    Attributes:
+      size: (height, width) of the image.
+      starts: where the cores of its tiles begin.
+      image: pixels of these tiles.
+      image_corner: (y, x) of their first.
+      mask: class ids of these tiles' cores and around them.
+      instances: likewise; None if not known.
+      corner: (y, x) of the first of both.
+    """
+
+    size: tuple[int, int]
+    starts: list[tuple[int, int]]
+    image: np.ndarray
+    image_corner: tuple[int, int]
+    mask: np.ndarray
+    instances: np.ndarray | None
+    corner: tuple[int, int]
+
+
+def _pieces(sample: Sample, data: DataConfig, ingest: IngestConfig) -> Iterator[_Piece]:
+    assert data.path is not None, "only a data set that is somewhere can be read"
+    reference: Reference = sample.image
+    try:
+        extent = pieces.large(sample.image)
+        if extent is None:
+            pair = read_pair(sample, data)
+            height, width = size = pair.mask.shape
+            starts = tiling.grid(height, width, ingest.tile)
+            yield _Piece(size, starts, pair.image, (0, 0), pair.mask, pair.instances, (0, 0))
+            return
+        source, meant, size = sources.of(data), coding(data), (extent.height, extent.width)
+        reference = sample.mask
+        labels_of = pieces.label_reader(source, sample, data, size)
+        for starts, box, label_box in pieces.plan(size, data, ingest):
+            reference = sample.image
+            image = _fitted(pieces.read_image(source, sample.image, box), data)
+            reference = sample.mask
+            labels = labels_of(label_box)
+            instances = labels.instances
+            if ingest.instances and instances is None:
+                raise BadFileError(
+                    "does not tell objects apart, and an image this large is not searched for "
+                    "them; set ingest.instances: false"
+                )
+            mask = to_class_ids(labels, meant)
+            yield _Piece(size, starts, image, box[:2], mask, instances, label_box[:2])
+    except SampleError:
+        raise
+    except BadFileError as error:
+        raise SampleError(SetAside(reference.name(data.path), str(error))) from error
+
+
+def _maps(
+    piece: _Piece, data: DataConfig, ingest: IngestConfig
+) -> dict[str, tuple[np.ndarray, int]]:
+    """What is asked for beside the mask, by the record's name; each with its value outside."""
+    maps: dict[str, tuple[np.ndarray, int]] = {}
+    if not (ingest.border_weights or ingest.instances):
+        return maps
+    instances = piece.instances
+    if instances is None:
+        background = borders.background_class(data, ingest.background)
+        instances = borders.components(piece.mask, background)
+    if ingest.instances:
+        maps["instance"] = instances.astype(np.int32, copy=False), 0
+    if ingest.border_weights:
+        maps["weight"] = borders.border_weights(instances, ingest.border_weights), 1
+    return maps
+
+
+def _repeats(mask: np.ndarray, split: str, data: DataConfig, ingest: IngestConfig) -> int:
+    """How often an epoch of training shows a tile of these class ids."""
+    rare = ingest.oversample
+    if rare is None or split != TRAIN:
+        return 1
+    ids = [class_id for class_id, name in enumerate(data.classes) if name in rare.classes]
+    return rare.times if np.isin(mask, ids).sum() >= rare.min_pixels else 1
+
+
+def _fitted(image: np.ndarray, data: DataConfig) -> np.ndarray:
+    assert data.channels is not None, "pipeline.planning.complete fills in what is not said"
+    assert data.dtype is not None, "as the channels"
+    return fit(image, data.channels, data.dtype, data.alpha)
+
+
+def fit(
+    image: np.ndarray, channels: int, dtype: str, alpha: Literal["drop", "white", "black"] = "drop"
+) -> np.ndarray:
     """Gives an image the channels of its data set.
 
-    Alpha is dropped, grey repeated to RGB, RGB turned to grey (as it is if all three are equal,
-    else by BT.601 luma); anything else is refused, above all another dtype, whose values would
-    mean something else.
+    Alpha is dropped or laid on a ground, grey repeated to RGB, RGB turned to grey (as it is if all
+    three are equal, else by BT.601 luma); anything else is refused, above all another dtype, whose
+    values would mean something else.
 
     Args:
       image: [H, W, C].
       channels: that it shall have.
       dtype: that it must have.
+      alpha: what becomes of it.
 
     Returns:
       [H, W, channels] of `dtype`.
@@ -123,7 +217,7 @@ def fit(image: np.ndarray, channels: int, dtype: str) -> np.ndarray:
     if present == channels:
         return image
     if channels in (1, 3) and present in (2, 4):
-        image = image[..., : present - 1]
+        image = image[..., :-1] if alpha == "drop" else _laid_on(image, alpha)
         present -= 1
     if present == channels:
         return image
@@ -132,6 +226,17 @@ def fit(image: np.ndarray, channels: int, dtype: str) -> np.ndarray:
     if (present, channels) == (3, 1):
         return _grey(image)
     raise BadFileError(f"{present}-channel image in a data set of {channels}-channel images")
+
+
+def _laid_on(image: np.ndarray, ground: str) -> np.ndarray:
+    """[H, W, C] without its last channel, alpha, on white or black; `trainer.input` does it too."""
+    if image.dtype.kind != "u":
+        raise BadFileError(f"{image.dtype} alpha cannot be laid on {ground}; set data.alpha: drop")
+    most = int(np.iinfo(image.dtype).max)
+    pixels, opaque = image[..., :-1].astype(np.int64), image[..., -1:].astype(np.int64)
+    back = most if ground == "white" else 0
+    mixed = (pixels * opaque + back * (most - opaque) + most // 2) // most
+    return mixed.astype(image.dtype)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -1,34 +1,38 @@
-"""Writes records: one Beam element is one file, so pixels never pass between stages.
+"""Writes records: one Beam element is files, so pixels never pass between stages.
 
 Beam keeps what passes between two stages in memory (FnApiRunner) or ships it over the network. A
 file's images are fixed before Beam starts, and are read and written one after another, so memory
-holds one image a worker and the same data gives the same bytes.
+holds one image a worker, or a piece of a large one, and the same data gives the same bytes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import logging
-import threading
-import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
 import apache_beam as beam
 
+from components import tfrecord
 from components.errors import SetAside
+from components.image_example_gen import image_table
 from components.image_example_gen.config import DataConfig, IngestConfig, layout
+from components.image_example_gen.measuring import Measurement
 from components.image_example_gen.reading import SampleError, read_sample
 from components.image_example_gen.splitting import Placed
+from components.image_example_gen.telling import one_more
+from components.places import place
 from components.records import encode
 
 # Bytes of image files a TFRecord file: of compressed images, some five times as much when decoded.
 _BYTES_A_SHARD = 32 << 20
 # Small data sets too are spread over workers, and read from several files at once in training.
 _LEAST_SHARDS = 8
+_ASKED_AT_ONCE = 16
 
 
 class Shard(NamedTuple):
@@ -47,6 +51,7 @@ class ShardReport:
     images: int
     records: int
     set_aside: tuple[SetAside, ...]
+    repeats: int = 0  # how often more than once an epoch shows tiles, in sum
 
     @classmethod
     def from_json(cls, line: str) -> ShardReport:
@@ -61,7 +66,10 @@ def lay_out(placed: Sequence[Placed], folder: str, split: str) -> list[Shard]:
 
     Neighbours go to different files: consecutive frames then meet in no training batch.
     """
-    size = sum(Path(file).stat().st_size for file in {place.sample.image.path for place in placed})
+    files = {one.sample.image.path for one in placed}
+    # Of remote files each is a request.
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        size = sum(pool.map(lambda file: place(file).stat().st_size, files))
     count = min(len(placed), max(_LEAST_SHARDS, -(-size // _BYTES_A_SHARD)))
     return [
         Shard(
@@ -71,53 +79,101 @@ def lay_out(placed: Sequence[Placed], folder: str, split: str) -> list[Shard]:
     ]
 
 
-class WriteShard(beam.DoFn):
-    """Writes a `Shard` and yields its `ShardReport`."""
+def take_reports(work: Sequence[Shard]) -> list[ShardReport]:
+    """What became of shards that Beam has written; removes the files that say so.
 
-    def __init__(self, data: DataConfig, ingest: IngestConfig, span: int, images: int):
-        self._data, self._ingest, self._span, self._images = data, ingest, span, images
+    Raises:
+      RuntimeError: Beam has left one out.
+    """
+    files = [_report_file(shard) for shard in work]
+    missing = [
+        shard.path
+        for shard, file in zip(work, files)
+        if not (file.is_file() and place(shard.path).is_file())
+    ]
+    if missing:
+        raise RuntimeError(f"Beam left {len(missing)} files unwritten, {missing[0]} first")
+    reports = [ShardReport.from_json(file.read_text()) for file in files]
+    for file in files:
+        file.unlink()
+    return reports
 
-    def process(self, shard: Shard) -> Iterator[ShardReport]:
-        """Writes one file; Beam calls it on a worker."""
-        import tensorflow as tf
 
-        shape = layout(self._data, self._ingest)
-        images = records = 0
-        set_aside = []
+def _report_file(shard: Shard) -> Path:
+    file = place(shard.path)
+    return file.parent.parent / f"report-{shard.split}-{file.name}.json"
+
+
+class WriteShards(beam.DoFn):
+    """Writes shards, and beside the artifact's splits a file of each one's `ShardReport`."""
+
+    def __init__(self, data: DataConfig, ingest: IngestConfig, span: int, threads: int = 1):
+        self._data, self._ingest, self._span, self._threads = data, ingest, span, threads
+
+    def process(self, shards: Sequence[Shard]) -> list[None]:
+        """Writes the files; Beam calls it on a worker, and wants what it may go through."""
+        if self._threads == 1:
+            for shard in shards:
+                self._write(shard)
+            return []
+        with ThreadPoolExecutor(self._threads) as pool:
+            tasks = [pool.submit(self._write, shard) for shard in shards]
+            try:
+                for task in as_completed(tasks):
+                    task.result()
+            finally:
+                # After a failure the files that are not begun would be written for nothing.
+                pool.shutdown(cancel_futures=True)
+        return []
+
+    def _write(self, shard: Shard) -> None:
         # Beam may run an element twice; each run writes its own file and the last one stays.
-        unfinished = f"{Path(shard.path).parent.parent}/unfinished-{uuid.uuid4().hex}"
-        with tf.io.TFRecordWriter(unfinished) as writer:
+        target = place(shard.path)
+        unfinished = target.parent.parent / f"unfinished-{uuid.uuid4().hex}"
+        # Of a large image some tiles may be written when a later one proves to be bad. A file
+        # cannot be taken back in part, so it is begun anew, without the image.
+        spoiled: dict[str, SetAside] = {}
+        told: set[str] = set()
+        while (report := self._attempt(shard, unfinished, spoiled, told)) is None:
+            pass
+        unfinished.replace(target)
+        _report_file(shard).write_text(json.dumps(dataclasses.asdict(report)))
+
+    def _attempt(
+        self, shard: Shard, path: Path, spoiled: dict[str, SetAside], told: set[str]
+    ) -> ShardReport | None:
+        """Writes a file of all samples but the spoiled ones.
+
+        Returns:
+          What became of them; None where one more is spoiled, so that the file must not be used.
+        """
+        shape = layout(self._data, self._ingest)
+        images = records = repeats = 0
+        set_aside, rows = [], []
+        with path.open("wb") as file:
             for placed in shard.samples:
+                key = placed.sample.key
+                if key in spoiled:
+                    set_aside.append(spoiled[key])
+                    continue
+                before, measured = records, Measurement(shape)
                 try:
                     for record in read_sample(placed, self._data, self._ingest, self._span):
-                        writer.write(encode(record, shape))
+                        tfrecord.write(file, encode(record, shape))
+                        measured.add(record)
                         records += 1
+                        repeats += record.repeats - 1
                     images += 1
+                    rows.append(measured.row(shard.split))
                 except SampleError as error:
-                    set_aside.append(error.set_aside)
-                _tell(self._images)
-        tf.io.gfile.rename(unfinished, shard.path, overwrite=True)
-        yield ShardReport(shard.split, images, records, tuple(set_aside))
-
-
-_progress = logging.getLogger("overtile.progress")
-_lock = threading.Lock()
-_done = 0
-_told = 0.0
-
-
-def start_telling() -> None:
-    """Counts from nought again."""
-    global _done, _told
-    _done, _told = 0, time.monotonic()
-
-
-def _tell(total: int) -> None:
-    """Says about once a second how far the workers of this process are."""
-    global _done, _told
-    with _lock:
-        _done += 1
-        if time.monotonic() - _told < 1 and _done != total:
-            return
-        _told = time.monotonic()
-        _progress.info("", extra={"done": _done, "total": total, "what": "image"})
+                    if records > before:
+                        spoiled[key] = error.set_aside
+                    else:
+                        set_aside.append(error.set_aside)
+                if key not in told:
+                    told.add(key)
+                    one_more()
+                if key in spoiled:
+                    return None
+        image_table.write(image_table.part(shard.path, shard.split), rows)
+        return ShardReport(shard.split, images, records, tuple(set_aside), repeats)

@@ -1,4 +1,4 @@
-"""Spans: labelled data that keeps coming, each delivery in a folder of its own.
+"""Spans: labelled data that keeps coming, each delivery in a folder or a manifest of its own.
 
 A span is whole once its marker file is there; until then nobody looks at it. Which spans there are
 is found here and nowhere else, so that another way of listing them needs no change elsewhere.
@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from components.errors import InputError
 from components.image_example_gen import sources
@@ -25,13 +25,15 @@ class Span(NamedTuple):
 
     Attributes:
       number: orders the spans, and is never given twice.
-      name: of its folder below `data.path`.
+      name: of its folder below `data.path`, or of its manifest without the ending.
       fingerprint: changes with its content; empty where that was not looked at.
+      manifest: name of the file below `data.path` that lists it; empty where it is a folder.
     """
 
     number: int
     name: str
     fingerprint: str = ""
+    manifest: str = ""
 
 
 class Found(NamedTuple):
@@ -54,24 +56,27 @@ def find(data: DataConfig) -> Found:
     """
     spans = _section(data)
     expression = re.compile(re.escape(spans.pattern).replace(re.escape(SPAN), r"(\d+)"))
-    names: dict[int, str] = {}
+    listed = _is_manifest(spans.pattern)
+    paths: dict[int, Path] = {}
     for path in sorted(sources.folder(data).iterdir()):
         match = expression.fullmatch(path.name)
-        if match is None or not path.is_dir():
+        if match is None or not (path.is_file() if listed else path.is_dir()):
             continue
         number = int(match[1])
-        if number in names:
+        if number in paths:
             raise InputError(
-                f"{data.path} has two spans of number {number}, {names[number]} and {path.name}: "
-                "rename one of them."
+                f"{data.path} has two spans of number {number}, {paths[number].name} and "
+                f"{path.name}: rename one of them."
             )
-        names[number] = path.name
+        paths[number] = path
     whole, waiting = [], []
-    for number, name in sorted(names.items()):
-        if (sources.folder(data) / name / spans.marker).exists():
-            whole.append(Span(number, name))
+    for number, path in sorted(paths.items()):
+        if _marker(path, spans.marker, listed).exists():
+            whole.append(
+                Span(number, path.stem, manifest=path.name) if listed else Span(number, path.name)
+            )
         else:
-            waiting.append(name)
+            waiting.append(path.name)
     return Found(whole, waiting)
 
 
@@ -80,9 +85,20 @@ def recognise(path: Path) -> SpansConfig | None:
     marker = SpansConfig().marker
     for folder in sorted(path.iterdir()):
         numbered = re.fullmatch(r"(.*?)\d+(\D*)", folder.name)
-        if numbered and (folder / marker).exists():
+        listed = _is_manifest(folder.name)
+        if numbered and _marker(folder, marker, listed).exists():
             return SpansConfig(pattern=f"{numbered[1]}{SPAN}{numbered[2]}")
     return None
+
+
+def _is_manifest(name: str) -> bool:
+    """Whether a span of this name, or pattern, is a manifest and no folder."""
+    return Path(name).suffix.lower() in (".csv", ".tsv", ".jsonl", ".ndjson")
+
+
+def _marker(span: Path, marker: str, listed: bool) -> Path:
+    """The file that says that a span is whole: in its folder, or beside its manifest."""
+    return span.with_name(span.name + marker) if listed else span / marker
 
 
 def first(data: DataConfig) -> Span:
@@ -95,11 +111,20 @@ def first(data: DataConfig) -> Span:
     if found.whole:
         return found.whole[0]
     spans = _section(data)
+    listed = _is_manifest(spans.pattern)
     if found.waiting:
         wait = "waits" if len(found.waiting) == 1 else "wait"
         raise InputError(
             f"No span in {data.path} is whole: {', '.join(found.waiting)} {wait} for the file "
-            f"{spans.marker}; make it when all images and masks are there."
+            f"{found.waiting[0] if listed else ''}{spans.marker}; make it when all images and "
+            "masks are there."
+        )
+    if listed:
+        one = spans.pattern.replace(SPAN, "1")
+        raise InputError(
+            f"{data.path} has no manifest {spans.pattern}: list the first labelled images in {one} "
+            f"and make a file {one}{spans.marker} beside it, or set data.spans.pattern to the "
+            "names of your manifests."
         )
     raise InputError(
         f"{data.path} has no folder {spans.pattern}: put the first labelled images into "
@@ -111,7 +136,11 @@ def first(data: DataConfig) -> Span:
 def within(data: DataConfig, span: Span) -> DataConfig:
     """The section that describes one span alone, as if it were the whole data set."""
     assert data.path is not None
-    return data.model_copy(update={"path": data.path / span.name, "spans": None})
+    if span.manifest:
+        own: dict[str, Any] = {"format": "manifest", "manifest": span.manifest}
+    else:
+        own = {"path": data.path / span.name}
+    return data.model_copy(update={**own, "spans": None})
 
 
 def one_of(data: DataConfig) -> DataConfig:
@@ -180,20 +209,27 @@ class Request:
       spans: to be read, by number.
       frozen: folder of the evaluation set's records; empty where the first of `spans` is to be
         split and makes it.
+      before: folder of the records of the span before the first of `spans`; empty where there is
+        none.
     """
 
     spans: tuple[Span, ...]
     frozen: str = ""
+    before: str = ""
 
     def to_json(self) -> str:
         """`from_json` reads it."""
-        return json.dumps({"spans": self.spans, "frozen": self.frozen})
+        return json.dumps({"spans": self.spans, "frozen": self.frozen, "before": self.before})
 
     @classmethod
     def from_json(cls, text: str) -> Request:
         """What `to_json` wrote."""
         values = json.loads(text)
-        return cls(tuple(Span(*span) for span in values["spans"]), values["frozen"])
+        return cls(
+            tuple(Span(*span) for span in values["spans"]),
+            values["frozen"],
+            values.get("before", ""),
+        )
 
 
 def recipe(data: DataConfig, ingest: IngestConfig) -> str:

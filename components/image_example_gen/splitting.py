@@ -107,6 +107,8 @@ def plan_later(
         digest = digests[sample.key]
         group = _group(sample, data.group) or digest
         reason = why_held_back(group, digest)
+        if sample.split == EVAL:
+            reason = reason or "the data set says that it evaluates; the evaluation set is frozen"
         if reason:
             held_back.append((sample, reason))
         else:

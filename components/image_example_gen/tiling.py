@@ -6,11 +6,7 @@ strategy, context mirrored where the image ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-
-from components.records import IGNORE
 
 
 def mirror_indices(start: int, stop: int, size: int) -> np.ndarray:
@@ -44,37 +40,62 @@ def grid(height: int, width: int, tile: int) -> list[tuple[int, int]]:
     return [(y, x) for y in range(0, height, tile) for x in range(0, width, tile)]
 
 
-def cut(
-    image: np.ndarray, mask: np.ndarray, start: tuple[int, int], tile: int, margin: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """One tile of an image.
+def cut_pixels(
+    piece: np.ndarray,
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    start: tuple[int, int],
+    tile: int,
+    margin: int,
+) -> np.ndarray:
+    """The pixels of one tile, mirrored where the image ends.
 
     Args:
-      image: [H, W, C].
-      mask: uint8 [H, W] of class ids.
+      piece: [h, w, C], the part of the image that the tile shows, or more of it.
+      corner: (y, x) of the piece's first pixel.
+      size: (H, W) of the image.
       start: (y, x) of the core's first pixel.
       tile: side of the core.
       margin: context on each side of the core.
 
     Returns:
-      image [S, S, C] and mask uint8 [S, S], S = tile + 2 * margin; the mask is IGNORE in the
-      margin and past the image's end.
+      [S, S, C], S = tile + 2 * margin; a view where nothing is mirrored.
     """
+    first = tuple(at - margin for at in start)
+    last = tuple(at + tile + margin for at in start)
+    if min(first) >= 0 and last[0] <= size[0] and last[1] <= size[1]:
+        y, x = corner
+        return piece[first[0] - y : last[0] - y, first[1] - x : last[1] - x]
     rows, columns = (
-        mirror_indices(first - margin, first + tile + margin, size)
-        for first, size in zip(start, mask.shape)
+        mirror_indices(begin, end, extent) - at
+        for begin, end, extent, at in zip(first, last, size, corner)
     )
-    labels = np.full((tile + 2 * margin, tile + 2 * margin), IGNORE, np.uint8)
-    y, x = start
-    core = mask[y : y + tile, x : x + tile]
+    return piece[rows[:, np.newaxis], columns]
+
+
+def cut_labels(
+    piece: np.ndarray,
+    corner: tuple[int, int],
+    start: tuple[int, int],
+    tile: int,
+    margin: int,
+    outside: int,
+) -> np.ndarray:
+    """What is said of one tile's pixels.
+
+    Args:
+      piece: [h, w], the core's values as far as the image goes, or more of them.
+      corner: (y, x) of the piece's first pixel in the image.
+      start: (y, x) of the core's first pixel.
+      tile: side of the core.
+      margin: context on each side of the core.
+      outside: the value in the margin and past the image's end.
+
+    Returns:
+      [S, S] of the piece's dtype, S = tile + 2 * margin.
+    """
+    labels = np.full((tile + 2 * margin, tile + 2 * margin), outside, piece.dtype)
+    y, x = (at - origin for at, origin in zip(start, corner))
+    core = piece[y : y + tile, x : x + tile]
     labels[margin : margin + core.shape[0], margin : margin + core.shape[1]] = core
-    return image[rows[:, np.newaxis], columns], labels
-
-
-def tiles(
-    image: np.ndarray, mask: np.ndarray, tile: int, margin: int
-) -> Iterator[tuple[tuple[int, int], np.ndarray, np.ndarray]]:
-    """Each tile of an image: (y, x) of its core, and what `cut` returns."""
-    height, width = mask.shape
-    for start in grid(height, width, tile):
-        yield start, *cut(image, mask, start, tile, margin)
+    return labels

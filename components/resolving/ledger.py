@@ -55,6 +55,11 @@ class Ledger:
                 found[number] = _fingerprint(artifact)
         return found
 
+    def before(self, number: int) -> str:
+        """Folder of the records of the last accepted span of a lower number; empty for none."""
+        lower = [one for one in self.window(len(self.ingested) + 1) if _number(one) < number]
+        return lower[-1].uri if lower else ""
+
     def window(self, size: int) -> list[Any]:
         """The newest accepted artifact of each of the last spans, by number.
 

@@ -33,6 +33,9 @@ class RunReportSpec(component_spec.ComponentSpec):
         "train_examples": component_spec.ChannelParameter(
             type=standard_artifacts.Examples, optional=True
         ),
+        "anomalies": component_spec.ChannelParameter(
+            type=standard_artifacts.ExampleAnomalies, optional=True
+        ),
     }
     OUTPUTS: ClassVar = {"report": component_spec.ChannelParameter(type=Report)}
 
@@ -58,6 +61,7 @@ class RunReport(base_component.BaseComponent):
         configuration: str,
         infra_blessing: channel.BaseChannel | None = None,
         train_examples: channel.BaseChannel | None = None,
+        anomalies: channel.BaseChannel | None = None,
     ):
         """Makes the node.
 
@@ -71,6 +75,7 @@ class RunReport(base_component.BaseComponent):
           configuration: the whole of it as YAML, with the data set's classes.
           infra_blessing: of whoever asked the model as a server would.
           train_examples: that the Trainer had, where they are not `examples`.
+          anomalies: the ExampleValidator's, with what is worth a look in the data.
         """
         super().__init__(
             RunReportSpec(
@@ -82,6 +87,7 @@ class RunReport(base_component.BaseComponent):
                 pushed_model=pushed_model,
                 infra_blessing=infra_blessing,
                 train_examples=train_examples,
+                anomalies=anomalies,
                 configuration=configuration,
                 report=channel.Channel(type=Report),
             )

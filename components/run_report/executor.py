@@ -23,11 +23,14 @@ from components import artifacts, display
 from components.evaluation import bootstrap
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.gate import read_evaluation
-from components.image_example_gen import integrity
+from components.example_validator import checks as checks_of_data
+from components.image_example_gen import duplicates, integrity
+from components.places import place
 from components.records import EVAL, TRAIN
-from components.run_report import FILE, RUN_PROPERTY, images, joining, page, pictures, splits
+from components.run_report import FILE, RUN_PROPERTY, images, joining, looks, page, pictures, splits
 from components.run_report.facts import Facts, Pushed, ServingCheck
 from components.serving_validator import checks
+from components.superseded import superseded
 
 
 class Executor(base_executor.BaseExecutor):
@@ -85,6 +88,7 @@ def gather(inputs: Mapping[str, Sequence[types.Artifact]], configuration: str, r
     drawn = pictures.draw_all(list(joined.values()), palette)
 
     ingested = {artifact.uri: artifact for artifact in [*train_examples, *examples]}
+    replaced = superseded(artifact.uri for artifact in train_examples)
     # Where images are held back for evaluation alone, the counts are beside what trains.
     folders = [Path(uri) for uri in ingested if (Path(uri) / integrity.COUNTS_FILE).is_file()]
     counted = [integrity.read(folder) for folder in folders]
@@ -94,10 +98,21 @@ def gather(inputs: Mapping[str, Sequence[types.Artifact]], configuration: str, r
         configuration=settings,
         configuration_text=configuration,
         layout=layout,
-        train=splits.read(artifacts.split_files(train_examples, TRAIN), layout),
+        train=splits.read(artifacts.split_files(train_examples, TRAIN), layout, replaced),
         eval=evaluated,
         images_found=sum(counts.images for counts, _ in counted),
         unused=sum(counts.unused for counts, _ in counted),
+        findings=[
+            finding
+            for artifact in inputs.get("anomalies") or []
+            for finding in checks_of_data.read(place(artifact.uri) / checks_of_data.FILE)
+        ],
+        near_duplicates=[
+            pair for uri in ingested for pair in duplicates.read(place(uri) / duplicates.FILE)
+        ],
+        train_look=looks.read([one.uri for one in train_examples], TRAIN, replaced),
+        eval_look=looks.read([one.uri for one in examples], EVAL),
+        relabelled=replaced,
         set_aside=[entry for _, entries in counted for entry in entries],
         held_back=[entry for folder in folders for entry in integrity.read_held_back(folder)],
         fingerprints=[

@@ -12,8 +12,10 @@ import numpy as np
 
 from components.errors import SetAside
 from components.evaluation.bootstrap import Interval
+from components.image_example_gen.duplicates import Near
 from components.records import Layout
 from components.run_report.images import Chosen, Key
+from components.run_report.looks import Look
 from components.run_report.pictures import Panels
 from components.run_report.splits import Split
 
@@ -71,6 +73,10 @@ class Facts:
       layout: of the records.
       train, eval: the two splits.
       images_found, unused: images in the data set, and those that no list of data.split names.
+      findings: what is worth a look in the data: check, where, value, limit, stops, sentence.
+      near_duplicates: images of both sides of the split that look alike, the most similar first.
+      train_look, eval_look: what the images of the two splits are like, one by one.
+      relabelled: images of older spans whose labels a newer span replaces.
       set_aside: files that were left out.
       held_back: images that do not train because they belong to the evaluation set.
       fingerprints: of the data set, one a span.
@@ -96,6 +102,11 @@ class Facts:
     eval: Split
     images_found: int
     unused: int
+    findings: Sequence[Mapping[str, Any]]
+    near_duplicates: Sequence[Near]
+    train_look: Look
+    eval_look: Look
+    relabelled: Mapping[str, str]
     set_aside: Sequence[SetAside]
     held_back: Sequence[SetAside]
     fingerprints: Sequence[str]

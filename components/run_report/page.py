@@ -29,6 +29,7 @@ _MOST_MISTAKES = 5
 _EXACT = 1e-6
 _MOST_CLASSES_NAMED = 4
 _MOST_EPOCHS = 500
+_MOST_NEAR = 200
 
 
 def render(told: Facts) -> str:
@@ -83,6 +84,10 @@ def view(told: Facts) -> dict[str, Any]:
         "weakest": _weakest(told),
         "balance": _balance(told, classes),
         "channels": _channels(told),
+        "looks": _looks(told),
+        "typical": _typical(told),
+        "findings": told.findings,
+        "near_duplicates": told.near_duplicates[:_MOST_NEAR],
         "charts": curves.of_training(told.training),
         "history": history[::every],
         "steps_per_epoch": curves.steps_per_epoch(told.training),
@@ -142,6 +147,26 @@ def _channels(told: Facts) -> list[list[tuple[float, float]]]:
     """Of each channel mean and deviation, in train and eval."""
     return [
         [(split.mean[place], split.deviation[place]) for split in (told.train, told.eval)]
+        for place in range(told.layout.channels)
+    ]
+
+
+def _looks(told: Facts) -> list[tuple[str, int, int]]:
+    """How many images are odd, in train and eval; rows that say nothing are left out."""
+    train, evaluated = told.train_look, told.eval_look
+    rows = [
+        ("images of a single class", train.one_class, evaluated.one_class),
+        ("images without a labelled pixel", train.unlabelled, evaluated.unlabelled),
+        ("images of one colour", train.one_colour, evaluated.one_colour),
+    ]
+    return [row for row in rows if row[1] or row[2]]
+
+
+def _typical(told: Facts) -> list[list[tuple[float, float, float] | None]]:
+    """Of each channel the percentiles of a typical image, in train and eval; None if not known."""
+    both = (told.train_look, told.eval_look)
+    return [
+        [look.percentiles[place] if look.percentiles else None for look in both]
         for place in range(told.layout.channels)
     ]
 

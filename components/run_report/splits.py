@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,14 @@ class Split:
         return self.ignored / total if total else 0.0
 
 
-def read(files: Sequence[str], layout: Layout) -> Split:
-    """Adds up the records of some TFRecord files."""
+def read(files: Sequence[str], layout: Layout, without: Collection[str] = ()) -> Split:
+    """Adds up the records of some TFRecord files.
+
+    Args:
+      files: their paths.
+      layout: of the records.
+      without: sources to leave out.
+    """
     classes = len(layout.classes)
     spec = {
         "image/sum": tf.io.FixedLenFeature([layout.channels], tf.float32),
@@ -65,7 +71,11 @@ def read(files: Sequence[str], layout: Layout) -> Split:
     sizes: dict[Any, tuple[int, int]] = {}
     records = 0
     batches = tf.data.TFRecordDataset(tf.constant(list(files), tf.string)).batch(_BATCH)
+    left_out = {source.encode() for source in without}
     for batch in batches.map(lambda batch: tf.io.parse_example(batch, spec)).as_numpy_iterator():
+        if left_out:
+            kept = np.array([source not in left_out for source in batch["source"]], bool)
+            batch = {name: values[kept] for name, values in batch.items()}
         pixels += batch["mask/class_pixels"].sum(axis=0)
         sums += batch["image/sum"].sum(axis=0, dtype=np.float64)
         squares += batch["image/sum_squares"].sum(axis=0, dtype=np.float64)

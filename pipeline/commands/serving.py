@@ -200,7 +200,7 @@ def _example_image(config: PipelineConfig | None) -> Path | None:
         return None
     try:
         data = spans.one_of(config.data)
-        samples = sources.of(data).listing(data).samples
+        samples = sources.listing(data).samples
     except InputError:
         return None  # the data has moved; the model serves without it
     files = (Path(sample.image.path) for sample in samples if sample.image.page is None)

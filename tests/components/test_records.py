@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.records import IGNORE, Layout, Record, encode, parse
+from components.records import IGNORE, Layout, Record, encode, parse, parse_repeats
 
 RNG = np.random.default_rng(0)
 
@@ -119,3 +119,44 @@ def test_records_that_break_the_layout_are_refused(record: Record, message: str)
 def test_layout_survives_json():
     layout = Layout(3, "uint16", ("a", "b"), "png")
     assert Layout.from_json(layout.to_json()) == layout
+
+
+def test_extras_are_there_where_the_layout_says_so():
+    image = np.zeros((2, 3, 1), np.uint8)
+    weight = np.array([[1, 2.5, 11], [1, 1, 1]], np.float16)
+    instance = np.array([[0, 70000, 3], [0, 0, 0]], np.int32)
+    record = record_of(image, weight=weight, instance=instance, source_weight=0.25, repeats=4)
+    layout = Layout(1, "uint8", ("a", "b"), "png", ("weight", "instance", "repeats"))
+    serialized = tf.constant(encode(record, layout))
+    parsed = parse(serialized, layout)
+    assert parsed["weight"].dtype == tf.float32
+    assert parsed["weight"].numpy().tolist() == weight.tolist()
+    assert parsed["instance"].numpy().tolist() == instance.tolist()
+    assert float(parsed["source_weight"]) == 0.25
+    assert int(parse_repeats(serialized)) == 4
+    # A reader that needs none of them takes the same record.
+    assert set(parse(serialized, layout.plain())) == set(parsed) - {"weight", "instance"}
+
+
+def test_without_extras_a_record_is_what_it_was():
+    record = record_of(np.zeros((2, 2, 1), np.uint8))
+    plain = encode(record, Layout(1, "uint8", ("a", "b")))
+    beside = dataclasses.replace(record, weight=np.ones((2, 2), np.float16), repeats=3)
+    assert encode(beside, Layout(1, "uint8", ("a", "b"))) == plain
+    assert not {"weight", "instance", "source/weight", "tile/repeats"} & set(features(plain))
+    assert float(parse(tf.constant(plain), Layout(1, "uint8", ("a", "b")))["source_weight"]) == 1
+    assert int(parse_repeats(tf.constant(plain))) == 1
+
+
+def test_a_record_without_what_its_layout_promises_is_refused():
+    layout = Layout(1, "uint8", ("a", "b"), extras=("weight",))
+    with pytest.raises(ValueError, match="lacks a value a pixel"):
+        encode(record_of(np.zeros((2, 2, 1), np.uint8)), layout)
+
+
+def test_layouts_with_and_without_extras_survive_json():
+    plain = Layout(1, "uint8", ("a", "b"))
+    assert "extras" not in plain.to_json()  # as older versions wrote it
+    layout = Layout(1, "uint8", ("a", "b"), extras=("weight", "repeats"))
+    assert Layout.from_json(layout.to_json()) == layout
+    assert layout.plain() == plain

@@ -5,8 +5,17 @@ from typing import Any
 
 import pytest
 
+from components.example_validator import checks
+from components.image_example_gen import duplicates
 from components.serving_validator.checks import Check, to_json
-from pipeline.outcome import Outcome, conclude, take_examples, take_serving, take_training
+from pipeline.outcome import (
+    Outcome,
+    conclude,
+    take_examples,
+    take_findings,
+    take_serving,
+    take_training,
+)
 from pipeline.runs import Result
 
 
@@ -107,3 +116,18 @@ def test_resumed_training(tmp_path: Path, state: Any, told: int, expected: int |
     result = Result("a", "now")
     take_training(result, Outcome(state, {"model_run": [Artifact(tmp_path)]}))
     assert result.resumed_from_step == expected
+
+
+def test_findings_of_the_data(tmp_path: Path) -> None:
+    pair = duplicates.Near("e", "t", 0.99)
+    duplicates.write(tmp_path / duplicates.FILE, [pair])
+    examples = Outcome("done", {"examples": [Artifact(tmp_path)]})
+    validator = Outcome("cached", {"anomalies": [Artifact(tmp_path)]})
+    result = Result("a", "now")
+    checks.write(tmp_path / checks.FILE, [])
+    assert take_findings(result, examples, validator) == []
+    assert result.near_duplicates == [{"eval": "e", "train": "t", "similarity": 0.99}]
+    checks.write(tmp_path / checks.FILE, [checks.Finding("one_colour", "eval", 1, 0, False, "!")])
+    note = "1 thing to look at in the data, listed at the end"
+    assert take_findings(result, examples, validator) == [note]
+    assert [one["check"] for one in result.findings] == ["one_colour"]

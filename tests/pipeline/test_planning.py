@@ -246,7 +246,7 @@ def test_complete_reads_nothing_if_all_is_said(tmp_path: Path):
     [
         ([], "holds no images"),
         (["a.png"], "holds 1 images, but no folder of masks"),
-        (["x/a.png", "x/a.json"], "labels seem to be JSON, which is not read yet"),
+        (["x/a.png", "x/a.json"], "JSON or XML files that are no export of COCO"),
     ],
 )
 def test_folders_that_are_not_understood(tmp_path: Path, files: list[str], message: str):
@@ -266,7 +266,8 @@ def test_masks_of_one_value_are_refused(tmp_path: Path):
     ("name", "classes", "split"),
     [
         ("isbi2012", {"background": (0,), "foreground": (255,)}, (("00..18",), ("19..23",))),
-        ("dic_hela", {"background": (0,), "foreground": (65535,)}, (("000..047",), ("048..059",))),
+        # Inverted: several cells are 0.
+        ("dic_hela", {"background": (65535,), "foreground": (0,)}, (("000..047",), ("048..059",))),
         ("pets", {f"class_{n}": (n,) for n in range(3)}, ((), ())),
     ],
 )
@@ -280,8 +281,14 @@ def test_real_data_of_many_classes(shared_data: Path):
     findings = planning.inspect(shared_data / "camvid")
     assert len(findings.data.classes) == 11
     assert findings.data.ignore == (11,)
-    assert (findings.data.images, findings.data.masks) == ("train", "trainannot")
-    assert any("Bicyclist (0.26 %)" in problem for problem in findings.problems)
+    assert (findings.data.images, findings.data.masks) == ("{SPLIT}", "{SPLIT}annot")
+    assert any("Bicyclist (0.68 %)" in problem for problem in findings.problems)
+    # The data set's own split: 123 train, 34 evaluate.
+    assert Counter(sample.split for sample in findings.survey.listing.samples) == {
+        "train": 123,
+        "eval": 34,
+    }
+    assert findings.data.split == SplitConfig()
 
 
 def test_names_may_be_numbered_or_in_order(tmp_path: Path):

@@ -77,6 +77,8 @@ def test_the_accounts_of_all_new_spans_are_added_up(result: Result, tmp_path: Pa
         "lone_masks": 0,
         "unused": 0,
         "held_back": 1,
+        "repeats": 0,
+        "unlabelled": 0,
         "used": {"train": 9, "eval": 2},
         "records": {"train": 9, "eval": 2},
     }

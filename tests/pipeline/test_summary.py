@@ -76,3 +76,11 @@ def test_past_runs() -> None:
         ["a", "killed"],
         ["b", "pushed", "0.900", "1:02", "7"],
     ]
+
+
+def test_what_is_worth_a_look_in_the_data() -> None:
+    finding = {"check": "one_colour", "sentence": "train has 1 of 9 images of one colour: [a]."}
+    result = Result("a", "now", status="pushed", verdict="pushed", findings=[finding])
+    lines = shown(result)
+    assert "Worth a look in the data:" in lines
+    assert "  checks.one_colour  train has 1 of 9 images of one colour: [a]." in lines

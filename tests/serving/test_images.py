@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ import tensorflow as tf
 import tifffile
 from PIL import Image
 
+from components.image_example_gen.decode import decode_image
 from serving.errors import ServingError
 from serving.images import decode_png, encode_png, to_array, to_file
 
@@ -116,3 +119,45 @@ def test_masks() -> None:
     for wrong in (b"text", cv2.imencode(".png", RGB)[1].tobytes(), encode_png(DEEP)):
         with pytest.raises(ServingError, match="no mask"):
             decode_png(wrong)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_a_turned_file_means_what_it_meant_in_training(
+    tmp_path: Path, kind: str, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / "a"
+    Image.fromarray(RGB).save(path, kind, exif=exif)
+    trained_on = decode_image(path)
+    sent = to_file(path)
+    options = {"dct_method": "INTEGER_ACCURATE"} if sent.startswith(b"\xff\xd8") else {}
+    read = tf.io.decode_jpeg(sent, **options) if options else tf.io.decode_png(sent)
+    assert np.array_equal(read.numpy(), trained_on)
+    assert np.array_equal(to_array(path), trained_on)
+    # What need not be turned is sent as it is.
+    assert (sent == path.read_bytes()) == (orientation == 1 and kind != "TIFF")
+
+
+def test_a_turned_file_of_16_bits_keeps_them(tmp_path: Path) -> None:
+    import imagecodecs
+
+    deep = np.dstack([DEEP, DEEP + 1, DEEP + 2])
+    # eXIf, after the 33 bytes of signature and header: big-endian, tag 274 is 6.
+    body = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    chunk = b"eXIf" + body
+    plain = imagecodecs.png_encode(deep)
+    inserted = struct.pack(">I", len(body)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    path = tmp_path / "a.png"
+    path.write_bytes(plain[:33] + inserted + plain[33:])
+    expected = np.rot90(deep, -1)
+    assert np.array_equal(decode_image(path), expected)
+    assert np.array_equal(decoded(to_file(path), "uint16"), expected)
+
+
+def test_where_zero_is_white(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(GREY, photometric="miniswhite"))
+    assert np.array_equal(to_array(path)[..., 0], 255 - GREY)
+    assert np.array_equal(decode_image(path)[..., 0], 255 - GREY)

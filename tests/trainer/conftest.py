@@ -26,7 +26,9 @@ def blobs(seed: int, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def statistics() -> Statistics:
-    return Statistics(mean=(90.0,), deviation=(50.0,), class_frequency=(0.8, 0.2))
+    return Statistics(
+        mean=(90.0,), deviation=(50.0,), class_pixels=(80, 20), pixels_where_present=(100, 100)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from components.image_example_gen.reading import fit
-from components.records import IGNORE, Layout
+from components.records import IGNORE, Layout, Record, encode
 from trainer import input as model_input
 from trainer.config import AugmentConfig, TrainConfig
 from trainer.models import registry
@@ -122,3 +124,90 @@ def test_jpeg_decodes_as_opencv_does() -> None:
     layout = Layout(3, "uint8", ("a", "b"))
     given = model_input.decode(tf.constant(encoded.tobytes()), layout)
     assert np.array_equal(given, cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def weighted_records(file: Path, extras: tuple, **fields) -> Layout:
+    """Four tiles of 8 x 8 whose pixels, mask and weight all tell where a pixel is."""
+    layout = Layout(1, "uint8", tuple("abcdefgh"), extras=extras)
+    rows = np.repeat(np.arange(8, dtype=np.uint8)[:, None], 8, axis=1)
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for number in range(4):
+            image = (rows * 8 + rows.T * 1)[..., None] + np.uint8(40 * number)
+            weight = (1 + rows).astype(np.float16)
+            values = {"weight": weight, "source_weight": 0.5, **fields}
+            if "repeats" in extras:
+                values["repeats"] = 1 + 2 * (number == 1)
+            writer.write(encode(Record(image, rows, f"{number}", "", (8, 8), **values), layout))
+    return layout
+
+
+@pytest.mark.parametrize("elastic", [False, True])
+def test_weights_move_with_the_mask(tmp_path: Path, elastic: bool) -> None:
+    layout = weighted_records(tmp_path / "records", ("weight",))
+    dataset = model_input.training_batches(
+        [str(tmp_path / "records")],
+        layout,
+        SAME,
+        TrainConfig(batch_size=2, crop=6),
+        AugmentConfig(elastic=elastic, elastic_sigma=1.5),
+        class_weights=[1.0] * 8,
+    )
+    for _, masks, weights in dataset.take(8):
+        counts = masks.numpy() != IGNORE
+        assert counts.any()
+        # A pixel of row r has class r, weight 1 + r, and half of it, since its image counts half.
+        expected = np.where(counts, (1.0 + masks.numpy()) * 0.5, 0) / counts.sum()
+        assert np.allclose(weights, expected)
+
+
+def test_an_image_s_weight_needs_no_map(tmp_path: Path) -> None:
+    layout = weighted_records(tmp_path / "records", ())
+    dataset = model_input.training_batches(
+        [str(tmp_path / "records")],
+        layout,
+        SAME,
+        TrainConfig(batch_size=4),
+        AugmentConfig(),
+        class_weights=[1.0] * 8,
+    )
+    (_, _, weights) = next(iter(dataset))
+    assert np.allclose(weights, 0.5 / (4 * 8 * 8))
+    # Evaluation weighs all alike.
+    (_, _, weights) = next(
+        iter(model_input.evaluation_batches([str(tmp_path / "records")], layout, SAME, 4))
+    )
+    assert np.isclose(np.sum(weights), 1)
+
+
+def test_an_epoch_shows_a_rare_tile_more_often(tmp_path: Path) -> None:
+    layout = weighted_records(tmp_path / "records", ("repeats",))
+    dataset = model_input.training_batches(
+        [str(tmp_path / "records")],
+        layout,
+        SAME,
+        TrainConfig(batch_size=6),
+        AugmentConfig(flip=False, quarter_turns=False),
+        class_weights=[1.0] * 8,
+    )
+    # Three tiles once and one three times: six an epoch, in an order of its own each.
+    epochs = [np.mean(images, axis=(1, 2, 3)) for images, _, _ in dataset.take(3)]
+    for means in epochs:
+        assert sorted(np.unique(means, return_counts=True)[1]) == [1, 1, 1, 3]
+    assert not np.array_equal(epochs[0], epochs[1])
+    # Evaluation takes each tile once.
+    evaluated = model_input.evaluation_batches([str(tmp_path / "records")], layout, SAME, 6)
+    assert [len(images) for images, _, _ in evaluated] == [4]
+
+
+@pytest.mark.parametrize("alpha", ["drop", "white", "black"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_transparency_means_the_same_in_training_and_serving(
+    alpha: str, channels: int, dtype: str
+) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, np.iinfo(dtype).max, (9, 8, 4), dtype, endpoint=True)
+    encoded = cv2.imencode(".png", pixels[..., [2, 1, 0, 3]])[1].tobytes()
+    layout = Layout(channels, dtype, ("a", "b"), alpha=alpha)
+    served = model_input.decode(tf.constant(encoded), layout).numpy()
+    assert np.array_equal(served, fit(pixels, channels, dtype, alpha))

@@ -78,3 +78,33 @@ def test_an_ignored_pixel_has_no_part_in_the_loss_or_its_gradient(name: str) -> 
     assert float(loss) == pytest.approx(expected[name])
     assert np.all(gradient[0, 0, 1] == 0)
     assert np.all(gradient[0, 0, 0] != 0)
+
+
+def test_a_pixel_s_own_weight_multiplies_its_class_s() -> None:
+    masks = tf.constant([[[0, 1]], [[IGNORE, 1]]], tf.uint8)
+    maps = tf.constant([[[11.0, 1.0]], [[255.0, 6.0]]])
+    weights = pixel_weights(masks, tf.constant([1.0, 2.0]), maps)
+    # Three labelled pixels: 11 * 1 / 3 and 1 * 2 / 3, nothing where ignored, 6 * 2 / 3.
+    assert np.allclose(weights, [[[11 / 3, 2 / 3]], [[0, 4]]])
+    # One weight an image: 3 for the first, 1/2 for the second.
+    whole = pixel_weights(masks, tf.constant([1.0, 2.0]), tf.constant([[[3.0]], [[0.5]]]))
+    assert np.allclose(whole, [[[1, 2]], [[0, 1 / 3]]])
+
+
+def test_weights_of_one_change_nothing() -> None:
+    masks = tf.constant(np.random.default_rng(0).integers(0, 3, (2, 5, 4)), tf.uint8)
+    class_weights = tf.constant([0.3, 1.7, 2.9])
+    plain = pixel_weights(masks, class_weights)
+    assert np.array_equal(pixel_weights(masks, class_weights, tf.ones([2, 5, 4])), plain)
+    assert np.array_equal(pixel_weights(masks, class_weights, tf.ones([2, 1, 1])), plain)
+
+
+def test_cross_entropy_with_a_border_by_hand() -> None:
+    mask = tf.constant([[[0, 1, IGNORE]]], tf.uint8)
+    logits = tf.constant([[[[math.log(3), 0.0], [0.0, 0.0], [9.0, 0.0]]]])
+    maps = tf.constant([[[11.0, 1.0, 11.0]]])
+    loss = Loss({"cross_entropy": 1.0})(
+        mask, logits, sample_weight=pixel_weights(mask, tf.ones(2), maps)
+    )
+    # Probabilities of the labels are 3/4, on a border, and 1/2: (11 ln(4/3) + ln 2) / 2.
+    assert float(loss) == pytest.approx((11 * math.log(4 / 3) + math.log(2)) / 2)

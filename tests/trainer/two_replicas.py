@@ -19,7 +19,7 @@ from trainer.statistics import Statistics
 from trainer.strategy import strategy
 from trainer.train import Settings, compiled
 
-STATISTICS = Statistics((90.0,), (50.0,), (0.8, 0.2))
+STATISTICS = Statistics((90.0,), (50.0,), (80, 20), (100, 100))
 LAYOUT = Layout(1, "uint8", ("background", "cell"))
 
 

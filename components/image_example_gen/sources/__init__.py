@@ -8,10 +8,21 @@ from typing import cast
 
 from components.errors import InputError
 from components.image_example_gen.config import DataConfig
-from components.image_example_gen.sources.contract import Source
+from components.image_example_gen.sources import inside
+from components.image_example_gen.sources.contract import Listing, Source
 
 # The order in which a folder of unknown format is looked at.
-FORMATS = ("stack", "paired")
+FORMATS = (
+    "manifest",
+    "voc",
+    "cell_tracking",
+    "labelme",
+    "label_studio",
+    "cvat",
+    "coco",
+    "stack",
+    "paired",
+)
 
 
 def named(name: str) -> Source:
@@ -29,6 +40,15 @@ def of(data: DataConfig) -> Source:
     if data.format != "auto":
         return named(data.format)
     return named("stack" if (path / data.images).is_file() else "paired")
+
+
+def listing(data: DataConfig) -> Listing:
+    """What a data set holds, but for files that links hide out of its folder: these are set aside.
+
+    Raises:
+      InputError: the configuration does not fit what is there.
+    """
+    return inside.fenced(of(data).listing(data), data)
 
 
 def folder(data: DataConfig) -> Path:

@@ -9,18 +9,42 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from components.errors import SetAside
-from components.image_example_gen.config import DataConfig
+from components.image_example_gen.config import DataConfig, Value
+from components.places import place
+
+
+class Box(NamedTuple):
+    """Rows `top` to `bottom` and columns `left` to `right` of an image, without the ends."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.bottom - self.top, self.right - self.left
 
 
 class Reference(NamedTuple):
-    """Where one image or mask is: a file, or a page of one (from 0)."""
+    """Where one image or mask is: a file, or a page of one (from 0).
+
+    Attributes:
+      path: the file.
+      page: of a file of several images.
+      box: the part that is wanted of an image too large to be read whole; None for all of it.
+        `decode.decode_image` and `decode_mask` take it. A source that reads all nonetheless is
+        right too, only slower.
+    """
 
     path: str
     page: int | None = None
+    box: Box | None = None
 
     def name(self, root: Path) -> str:
         """How people are told of it: its path within the data set."""
-        path = Path(self.path)
+        path = place(self.path)
         file = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
         return file if self.page is None else f"{file} page {self.page}"
 
@@ -39,6 +63,7 @@ class Sample(NamedTuple):
       group: that the data set itself gives it; empty where it does not.
       weight: how much its pixels count in training.
       attributes: names and values of what else is known of it; they become slices.
+      span: the number of the delivery that brought it; None where the data set does not say it.
     """
 
     key: str
@@ -51,6 +76,7 @@ class Sample(NamedTuple):
     group: str = ""
     weight: float = 1.0
     attributes: tuple[tuple[str, str], ...] = ()
+    span: int | None = None
 
 
 class Labels(NamedTuple):
@@ -78,11 +104,17 @@ class Listing:
       samples: in the natural order of their keys.
       lone_images: images that cannot be used for want of a mask of their own.
       lone_masks: masks without an image.
+      labels: names that the data set itself gives to values of its masks, in its order; where
+        labels have names, these stand for themselves. Empty where it gives none.
+      unlabelled: images that nobody has labelled yet, where a format lets images lack labels; they
+        are used for nothing, and no fault.
     """
 
     samples: tuple[Sample, ...]
     lone_images: tuple[SetAside, ...] = ()
     lone_masks: tuple[SetAside, ...] = ()
+    labels: tuple[tuple[str, Value], ...] = ()
+    unlabelled: int = 0
 
 
 class Source(Protocol):

@@ -1,25 +1,29 @@
-"""A folder of images beside a folder of masks, files of the same names; subfolders may nest."""
+"""Folders of images beside folders of masks; files pair by name, and subfolders may nest.
+
+images/x/7.png          masks/x/7_mask.png
+{SPLIT}/7.png           {SPLIT}annot/7.png      train, trainannot, val, valannot
+*/images/7.png          */masks/*.png           a folder an image, a file an object
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from components.errors import BadFileError, InputError, SetAside
-from components.image_example_gen import decode
+from components.image_example_gen import decode, label_files
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.ordering import natural_key
 from components.image_example_gen.sources import folder, pairing
 from components.image_example_gen.sources.contract import Labels, Listing, Reference, Sample
+from components.image_example_gen.sources.scanning import Group, Side, groups, image_files
 from components.places import place
 
-# Images in a format that is not decoded are listed, so that they are set aside by name.
-_LISTED = decode.SUFFIXES | {".webp", ".jp2", ".exr", ".npy", ".heic"}
+__all__ = ["digest", "files", "image_files", "listing", "read_image", "read_labels", "recognise"]
 
 
 def recognise(path: Path) -> dict[str, Any] | None:
@@ -29,46 +33,53 @@ def recognise(path: Path) -> dict[str, Any] | None:
 
 
 def files(data: DataConfig) -> list[Path]:
-    """Every image and mask, paired or not."""
-    images, masks = _scan(data)
+    """Every image, mask and region, paired or not."""
     return sorted(
-        path
-        for side in (images, masks)
-        for path in (*side.first.values(), *side.twice, *side.unsuffixed)
+        {
+            path
+            for group in groups(data)
+            for side in (group.images, group.masks, group.regions)
+            if side
+            for path in side.files()
+        }
     )
 
 
 def listing(data: DataConfig) -> Listing:
-    """Pairs each image with the mask of its name, whatever their endings.
+    """Pairs each image with the mask, or the masks, of its name, whatever their endings.
 
     Raises:
       InputError: a folder is missing or empty, or no image has a mask.
     """
     root = folder(data)
-    images, masks = _scan(data)
-    samples = []
-    lone_images = [_double(root, *double) for double in images.twice.items()]
-    lone_masks = [_double(root, *double) for double in masks.twice.items()]
-    lone_masks += [
-        SetAside(Reference(str(mask)).name(root), f"its name does not end in {data.mask_suffix}")
-        for mask in masks.unsuffixed
-    ]
-    for key in sorted(images.first.keys() | masks.first.keys(), key=natural_key):
-        image, mask = images.first.get(key), masks.first.get(key)
-        if image and mask:
-            samples.append(Sample(key, Reference(str(image)), Reference(str(mask))))
-        elif image:
-            wanted = f"{data.masks}/{key}{data.mask_suffix}.*"
-            reason = f"image without mask: there is no {wanted}"
-            lone_images.append(SetAside(Reference(str(image)).name(root), reason))
-        elif mask:
-            reason = f"mask without image: there is no {data.images}/{key}.*"
-            lone_masks.append(SetAside(Reference(str(mask)).name(root), reason))
+    samples: list[Sample] = []
+    lone_images: list[SetAside] = []
+    lone_masks: list[SetAside] = []
+    for group in groups(data):
+        paired = group.images.first.keys() & group.masks.first.keys()
+        lone_images += _left_over(group, "images", root, paired, data)
+        lone_masks += _left_over(group, "masks", root, paired, data)
+        for key in sorted(group.images.first.keys() | group.masks.first, key=natural_key):
+            image, mask = group.images.first.get(key), group.masks.first.get(key)
+            reason = ""
+            if image is None and mask:
+                reason = f"mask without image: there is no {group.wanted('images', key)}"
+                lone_masks.append(SetAside(Reference(str(mask)).name(root), reason))
+                continue
+            if mask is None:
+                reason = f"image without mask: there is no {group.wanted('masks', key)}"
+            elif group.regions and key not in group.regions.first:
+                reason = f"image without region: there is no {group.wanted('regions', key)}"
+            if reason:
+                lone_images.append(SetAside(Reference(str(image)).name(root), reason))
+            else:
+                samples.append(_sample(group, key))
     if not samples:
         raise InputError(
             f"no image in {root / data.images} has a mask of its name in {root / data.masks}; "
             "set data.mask_suffix to what the masks' names add, or data.images and data.masks."
         )
+    samples.sort(key=lambda sample: natural_key(sample.key))
     return Listing(tuple(samples), tuple(lone_images), tuple(lone_masks))
 
 
@@ -86,87 +97,51 @@ def digest(image: Reference) -> str:
 
 def read_image(image: Reference) -> np.ndarray:
     """[H, W, C] of the file's dtype."""
-    return decode.decode_image(place(image.path))
+    return decode.decode_image(place(image.path), image.page, image.box)
 
 
 def read_labels(sample: Sample, data: DataConfig, size: tuple[int, int]) -> Labels:
-    """The mask's values."""
-    return Labels(decode.decode_mask(place(sample.mask.path)))
+    """What the mask, or the masks of an image's objects, say."""
+    if data.mask_per == "object":
+        labels = label_files.merged([sample.mask, *sample.further], data, size)
+    else:
+        labels = label_files.read(sample.mask, data)
+    if sample.region is not None and labels.values.shape[:2] == size:
+        labels = labels._replace(region=label_files.region(sample.region, size))
+    return labels
 
 
-def image_files(top: Path, without: Path | None = None) -> list[Path]:
-    """Files under `top` with an image's ending, in natural order; hidden ones are left out.
-
-    Args:
-      top: a folder.
-      without: a subfolder to leave out, if any.
-    """
-    found = []
-    for parent, folders, names in os.walk(top):
-        folders[:] = [name for name in folders if name[0] != "." and Path(parent, name) != without]
-        found += [
-            Path(parent, name)
-            for name in names
-            if name[0] != "." and Path(name).suffix.lower() in _LISTED
-        ]
-    return sorted(found, key=lambda path: natural_key(path.as_posix()))
-
-
-class _Side(NamedTuple):
-    """Files by key.
-
-    Attributes:
-      first: the file of each key.
-      twice: each further file of a key, with the first.
-      unsuffixed: masks whose names lack the suffix, so that they have no key.
-    """
-
-    first: dict[str, Path]
-    twice: dict[Path, Path]
-    unsuffixed: list[Path]
-
-
-def _scan(data: DataConfig) -> tuple[_Side, _Side]:
-    """The images' and the masks' files."""
-    root = folder(data)
-    tops = {"images": root / data.images, "masks": root / data.masks}
-    for key, top in tops.items():
-        if not top.is_dir():
-            here = sorted(path.name for path in root.iterdir() if path.is_dir())
-            hint = f"; {root} has the folders {', '.join(here[:8])}" if here else ""
-            raise InputError(f"data.{key}: there is no folder {top}{hint}.")
-    if data.images == data.masks and not data.mask_suffix:
-        raise InputError("data.images and data.masks name one folder; set data.mask_suffix.")
-
-    masks = image_files(tops["masks"])
-    # Images may lie in a folder above the masks', or in the very same.
-    images = image_files(tops["images"], without=tops["masks"])
-    if data.images == data.masks:
-        masks = [path for path in masks if path.stem.endswith(data.mask_suffix)]
-        images = [path for path in images if not path.stem.endswith(data.mask_suffix)]
-    for key, found in (("images", images), ("masks", masks)):
-        if not found:
-            raise InputError(
-                f"{tops[key]} holds no {key} (PNG, JPEG, BMP, GIF or TIFF); "
-                f"put them there or set data.{key}."
-            )
-    return _by_key(images, tops["images"], ""), _by_key(masks, tops["masks"], data.mask_suffix)
-
-
-def _by_key(paths: Iterable[Path], top: Path, suffix: str) -> _Side:
-    side = _Side({}, {}, [])
-    for path in paths:
-        key = path.relative_to(top).with_suffix("").as_posix()
-        if not key.endswith(suffix):
-            side.unsuffixed.append(path)
-            continue
-        key = key.removesuffix(suffix)
-        if side.first.setdefault(key, path) != path:
-            side.twice[path] = side.first[key]
-    return side
-
-
-def _double(root: Path, double: Path, first: Path) -> SetAside:
-    return SetAside(
-        Reference(str(double)).name(root), f"has the same name as {first.name}; keep one of them"
+def _sample(group: Group, key: str) -> Sample:
+    region = group.regions.first[key] if group.regions else None
+    return Sample(
+        key,
+        Reference(str(group.images.first[key])),
+        Reference(str(group.masks.first[key])),
+        further=tuple(Reference(str(path)) for path in group.masks.further.get(key, ())),
+        region=Reference(str(region)) if region else None,
+        split=group.split,
     )
+
+
+def _left_over(
+    group: Group, kind: str, root: Path, paired: Collection[str], data: DataConfig
+) -> Iterator[SetAside]:
+    """Files that have no key, or one that another file has."""
+    side: Side = getattr(group, kind)
+    for path, first in side.twice.items():
+        yield SetAside(
+            Reference(str(path)).name(root),
+            f"has the same name as {first.name}; keep one of them",
+        )
+    which = {"images": "image", "masks": "mask"}[kind]
+    prefix, suffix = getattr(data, f"{which}_prefix"), getattr(data, f"{which}_suffix")
+    for path, name in side.others.items():
+        if group.is_beside(name, paired):
+            continue
+        if kind == "masks" and data.mask_per == "object":
+            reason = "mask without image: it is an object of no image"
+        elif not name.rpartition("/")[2].startswith(prefix):
+            reason = f"its name does not begin with {prefix}"
+        else:
+            reason = f"its name does not end in {suffix}"
+        yield SetAside(Reference(str(path)).name(root), reason)

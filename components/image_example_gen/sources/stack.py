@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from components.errors import BadFileError, InputError, SetAside
-from components.image_example_gen import decode
+from components.image_example_gen import decode, label_files, pieces
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.sources import folder, pairing
-from components.image_example_gen.sources.contract import Labels, Listing, Reference, Sample
+from components.image_example_gen.sources.contract import Box, Labels, Listing, Reference, Sample
 from components.places import place
 
 
@@ -72,24 +74,44 @@ def listing(data: DataConfig) -> Listing:
             paths, counts, ("image without mask", "mask without image"), strict=True
         )
     ]
-    return Listing(samples, *lone)
+    return Listing(samples, lone_images=lone[0], lone_masks=lone[1])
 
 
 def digest(image: Reference) -> str:
     """SHA-256 of the page's pixels, since all pages share a file."""
-    pixels = read_image(image)
-    described = f"{pixels.shape} {pixels.dtype}".encode()
-    return hashlib.sha256(described + pixels.tobytes()).hexdigest()
+    extent = pieces.large(image)
+    if extent is None:
+        pixels = read_image(image)
+        return _digest_of(pixels.shape, [pixels])
+    height, width, _ = extent
+    boxes = [Box(top, 0, min(top + _ROWS, height), width) for top in range(0, height, _ROWS)]
+    bands = (read_image(image._replace(box=box)) for box in boxes)
+    first = next(bands)
+    return _digest_of((height, *first.shape[1:]), itertools.chain([first], bands))
+
+
+# Of a large page so many rows are read at a time.
+_ROWS = 256
+
+
+def _digest_of(shape: tuple[int, ...], bands: Iterable[np.ndarray]) -> str:
+    """The same whether an image of this shape comes whole or in bands of rows."""
+    sha256 = hashlib.sha256()
+    for number, band in enumerate(bands):
+        if number == 0:
+            sha256.update(f"{shape} {band.dtype}".encode())
+        sha256.update(np.ascontiguousarray(band))
+    return sha256.hexdigest()
 
 
 def read_image(image: Reference) -> np.ndarray:
     """[H, W, C] of the file's dtype."""
-    return decode.decode_image(place(image.path), image.page)
+    return decode.decode_image(place(image.path), image.page, image.box)
 
 
 def read_labels(sample: Sample, data: DataConfig, size: tuple[int, int]) -> Labels:
     """The mask's values."""
-    return Labels(decode.decode_mask(place(sample.mask.path), sample.mask.page))
+    return label_files.read(sample.mask, data)
 
 
 def _files(data: DataConfig) -> tuple[Path, Path]:

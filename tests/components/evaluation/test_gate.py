@@ -65,7 +65,10 @@ def run_evaluator(
     with tf.io.TFRecordWriter(str(records)) as writer:
         for number, (image, mask) in enumerate(zip(IMAGES, MASKS)):
             pixels, ids = np.array(image, np.uint8)[..., None], np.array(mask, np.uint8)
-            writer.write(encode(Record(pixels, ids, str(number), "", (2, 2)), LAYOUT))
+            site = {"site": "AB"[number]}
+            writer.write(
+                encode(Record(pixels, ids, str(number), "", (2, 2), attributes=site), LAYOUT)
+            )
 
     def artifact(kind: Any, uri: str, number: int) -> Any:
         made = kind()
@@ -112,6 +115,20 @@ def test_metrics_and_a_passed_gate(tmp_path: Path, models: dict[int, str]) -> No
         ("min_iou.dark", True),
     ]
     assert found.rules[0].sentence() == "mean_iou 0.550 is below 0.6 (evaluate.min_mean_iou)"
+
+
+def test_slices_are_measured_and_the_whole_is_judged(
+    tmp_path: Path, models: dict[int, str]
+) -> None:
+    evaluate = EvaluateConfig(min_mean_iou=0.52, slices=("site", "camera"))
+    found = run_evaluator(tmp_path, evaluate, models[150], baseline=None)
+    # Site A is the first record: dark 2 of 3, bright 1 of 2. B the second: dark 1 of 2, bright 1
+    # of 2, which is below the floor, as the whole is not. No record has a camera.
+    assert list(found.slices) == ["site=A", "site=B"]
+    assert found.slices["site=A"]["mean_iou"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert found.slices["site=B"]["mean_iou"] == pytest.approx(1 / 2)
+    assert found.metrics["mean_iou"] == pytest.approx(0.55)
+    assert found.blessed
 
 
 @pytest.mark.parametrize(

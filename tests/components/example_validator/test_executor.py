@@ -3,14 +3,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow_data_validation as tfdv
 from tfx.types import artifact_utils, standard_artifacts
 
 from components import schema
 from components.errors import InputError
+from components.example_validator import checks
+from components.example_validator.config import ChecksConfig
 from components.example_validator.executor import Executor, explain
-from components.records import DESCRIPTIVE_FEATURES
+from components.image_example_gen import duplicates, image_table
+from components.image_example_gen.measuring import Measurement
+from components.records import DESCRIPTIVE_FEATURES, Layout, Record
 
 GOOD: dict[str, Any] = {
     "image/height": [32],
@@ -71,7 +76,43 @@ def test_the_executor_lets_good_records_pass(tmp_path: Path) -> None:
     assert validate(tmp_path, {"train": GOOD, "eval": GOOD}) == ""
 
 
-def validate(folder: Path, splits: dict[str, dict[str, Any]]) -> str:
+def test_what_the_images_are_like_is_written_down_or_stops(tmp_path: Path) -> None:
+    examples = _none()
+    examples.uri = str(tmp_path / "examples")
+    Path(examples.uri).mkdir()
+    rows = []
+    for name in ("one", "two"):
+        measured = Measurement(Layout(1, "uint8", ("a", "b")))
+        flat, mask = np.full((4, 4, 1), 9, np.uint8), np.eye(4, dtype=np.uint8)
+        measured.add(Record(flat, mask, name, "", (4, 4)))
+        rows.append(measured.row("train"))
+    image_table.write(Path(examples.uri) / image_table.FILE, rows)
+    duplicates.write(Path(examples.uri) / duplicates.FILE, [duplicates.Near("e", "t", 1.0)])
+
+    assert validate(tmp_path / "1", {"train": GOOD}, examples) == ""
+    told = checks.read(tmp_path / "1" / "diff" / checks.FILE)
+    assert [one["check"] for one in told] == ["one_colour", "near_duplicates"]
+
+    limits = {"stop": ["one_colour"]}
+    assert validate(tmp_path / "2", {"train": GOOD}, examples, limits) == (
+        "train has 2 of 2 images of one colour: one, two. Mend the data, raise "
+        "checks.one_colour, or take it out of checks.stop."
+    )
+
+
+def _none() -> standard_artifacts.Examples:
+    """Records of which nothing is known."""
+    examples = standard_artifacts.Examples()
+    examples.uri = "nowhere"
+    return examples
+
+
+def validate(
+    folder: Path,
+    splits: dict[str, dict[str, Any]],
+    examples: standard_artifacts.Examples | None = None,
+    limits: dict[str, Any] | None = None,
+) -> str:
     """What the executor says of one record a split; empty where it has nothing to say."""
     import pandas as pd
 
@@ -90,10 +131,19 @@ def validate(folder: Path, splits: dict[str, dict[str, Any]]) -> str:
         file = folder / "statistics" / f"Split-{split}" / "FeatureStats.pb"
         file.parent.mkdir(parents=True)
         file.write_bytes(found.SerializeToString())
-    (folder / "schema").mkdir()
+    (folder / "schema").mkdir(parents=True)
     (folder / "schema" / "schema.pbtxt").write_text(schema.FILE.read_text())
     try:
-        Executor().Do({"statistics": [statistics], "schema": [expected]}, {"anomalies": [diff]}, {})
+        inputs = {
+            "statistics": [statistics],
+            "schema": [expected],
+            "examples": [examples or _none()],
+        }
+        settings = {
+            "classes": '["a", "b"]',
+            "checks": ChecksConfig(**(limits or {})).model_dump_json(),
+        }
+        Executor().Do(inputs, {"anomalies": [diff]}, settings)
     except InputError as error:
         return str(error)
     return ""

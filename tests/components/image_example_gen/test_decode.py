@@ -4,14 +4,16 @@ import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 
 from components.errors import BadFileError
 from components.image_example_gen.decode import decode_image, decode_mask, page_count
+from components.image_example_gen.decoders import exif_orientation
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (21, 34), np.uint8)
@@ -226,3 +228,145 @@ def test_pages_of_a_tiff(tmp_path: Path):
     np.testing.assert_array_equal(decode_image(path, 2)[..., 0], pages[2])
     with pytest.raises(BadFileError, match=r"a TIFF of 3 pages; data\.format: stack"):
         decode_image(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_images_are_turned_as_exif_says(tmp_path: Path, kind: str, orientation: int):
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / "a"
+    Image.fromarray(RGB).save(path, kind, exif=exif)
+    with Image.open(path) as picture:
+        upright = np.asarray(ImageOps.exif_transpose(picture))
+    np.testing.assert_array_equal(decode_image(path), upright)
+
+
+def test_masks_are_turned_by_what_their_own_file_says(tmp_path: Path):
+    # 6: the camera was held so that the first row is the right side.
+    exif = Image.Exif()
+    exif[274] = 6
+    stored = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    assert decode_mask(tmp_path / "a.png").tolist() == [[4, 1], [5, 2], [6, 3]]
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"XX"],
+)
+def test_odd_exif_data_is_no_orientation(exif: bytes):
+    assert exif_orientation(exif) == 1
+
+
+@pytest.mark.parametrize("kind", ["ome", "imagej"])
+def test_a_page_a_channel(tmp_path: Path, kind: str):
+    path = tmp_path / "a.tif"
+    planes = RNG.integers(0, 2**16, (5, 9, 8), np.uint16)
+    tifffile.imwrite(
+        path, planes, photometric="minisblack", metadata={"axes": "CYX"}, **{kind: True}
+    )
+    np.testing.assert_array_equal(decode_image(path), np.moveaxis(planes, 0, -1))
+
+
+def test_an_ome_tiff_of_slices_is_a_stack(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    planes = RNG.integers(0, 2**16, (5, 9, 8), np.uint16)
+    tifffile.imwrite(path, planes, ome=True, photometric="minisblack", metadata={"axes": "ZYX"})
+    assert page_count(path) == 5
+    with pytest.raises(BadFileError, match=r"a TIFF of 5 pages; data\.format: stack"):
+        decode_image(path)
+
+
+@pytest.mark.parametrize("sub", [False, True])
+def test_the_first_level_of_a_pyramid_is_the_image(tmp_path: Path, sub: bool):
+    # As Cloud Optimized GeoTIFF has its overviews, and OME-TIFF its levels.
+    path = tmp_path / "a.tif"
+    pixels = RNG.integers(0, 256, (64, 80, 3), np.uint8)
+    options = {"tile": (16, 16), "photometric": "rgb", "compression": "zlib"}
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(pixels, subifds=2 if sub else 0, **options)
+        writer.write(pixels[::2, ::2], subfiletype=1, **options)
+        writer.write(pixels[::4, ::4], subfiletype=1, **options)
+    assert page_count(path) == 1
+    np.testing.assert_array_equal(decode_image(path), pixels)
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_any_number_of_channels_first_or_last(tmp_path: Path, channels: int, tile: Any):
+    path = tmp_path / "a.tif"
+    planes = RNG.integers(0, 2**16, (channels, 21, 34), np.uint16)
+    tifffile.imwrite(path, planes, photometric="minisblack", planarconfig="separate", tile=tile)
+    np.testing.assert_array_equal(decode_image(path), np.moveaxis(planes, 0, -1))
+    last = np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+    tifffile.imwrite(path, last, photometric="minisblack", planarconfig="contig", tile=tile)
+    np.testing.assert_array_equal(decode_image(path), last)
+
+
+def test_float_tiff(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    pixels = RNG.normal(size=(21, 34)).astype(np.float32)
+    tifffile.imwrite(path, pixels, compression="zlib", predictor=True)
+    np.testing.assert_array_equal(decode_image(path)[..., 0], pixels)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk_is_refused(tmp_path: Path, kind: str):
+    path = tmp_path / "a"
+    Image.fromarray(RGB).convert("CMYK").save(path, kind)
+    with pytest.raises(BadFileError, match=f"a CMYK {kind}; save it as grey or RGB"):
+        decode_image(path)
+
+
+def test_transparency_of_a_palette_is_alpha(tmp_path: Path):
+    indices = np.array([[0, 1]], np.uint8)
+    picture = Image.fromarray(indices, "P")
+    picture.putpalette([10, 20, 30, 40, 50, 60])
+    picture.save(tmp_path / "a.png", transparency=bytes([128, 255]))
+    assert decode_image(tmp_path / "a.png").tolist() == [[[10, 20, 30, 128], [40, 50, 60, 255]]]
+    assert decode_mask(tmp_path / "a.png").tolist() == [[0, 1]]
+
+
+def test_many_channels_of_a_large_size_are_refused(tmp_path: Path):
+    # 2^14 * 2^13 = 2^27 pixels are few enough, but times 16 channels 2^31 samples are too many.
+    path = tmp_path / "bomb.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(
+            (b"" for _ in range(16)),
+            shape=(16, 2**14, 2**13),
+            dtype=np.uint8,
+            photometric="minisblack",
+            planarconfig="separate",
+            rowsperstrip=2**14,
+            compression="zlib",
+        )
+    with pytest.raises(BadFileError, match=r"claims 8192x16384 pixels of 16 channels"):
+        decode_image(path)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def test_what_libpng_thinks_of_a_colour_profile_is_not_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "a.png"
+    plain = png(RGB)
+    odd = chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile")) + chunk(b"gAMA", b"\0")
+    # After the 33 bytes of signature and header.
+    path.write_bytes(plain[:33] + odd + plain[33:])
+    np.testing.assert_array_equal(decode_image(path), RGB)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_last_checksum_of_a_png_counts_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    # The last four bytes of the pixels' stream are a checksum, before the chunk's own four.
+    path = tmp_path / "a.png"
+    data = bytearray(png(GREY))
+    data[-12 - 6] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadFileError, match="corrupt PNG: the checksum of its image data is wrong"):
+        decode_image(path)
+    assert capfd.readouterr() == ("", "")

@@ -67,6 +67,8 @@ def test_files_are_named_as_tfx_names_them(mixed: Ingested):
         "Split-eval",
         "Split-train",
         "counts.json",
+        "images.parquet",
+        "near_duplicates.jsonl",
         "set_aside.jsonl",
     ]
 

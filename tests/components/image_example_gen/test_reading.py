@@ -87,3 +87,14 @@ def test_the_file_at_fault_is_named(bad_folder: Path):
         with pytest.raises(SampleError) as caught:
             next(read_sample(Placed(by_key[key], "train", "g", ""), data, IngestConfig()))
         assert caught.value.set_aside.file == file
+
+
+def test_transparency_is_dropped_or_laid_on_a_ground():
+    # A quarter opaque, 64 of 255: (100 * 64 + 255 * 191 + 127) // 255 = 216 on white,
+    # (100 * 64 + 127) // 255 = 25 on black.
+    image = np.array([[[100, 64], [100, 255], [100, 0]]], np.uint8)
+    assert fit(image, 1, "uint8").tolist() == [[[100], [100], [100]]]
+    assert fit(image, 1, "uint8", "white").tolist() == [[[216], [100], [255]]]
+    assert fit(image, 1, "uint8", "black").tolist() == [[[25], [100], [0]]]
+    with pytest.raises(BadFileError, match=r"float32 alpha cannot be laid on white"):
+        fit(image.astype(np.float32), 1, "float32", "white")

@@ -150,7 +150,7 @@ def test_recognising_a_stack(volume: DataConfig):
         (["images/a.png", "labels/a.png"], ("images", "labels", "")),
         (["img/a.jpg", "annotations/a.png", "thumbs/a.jpg"], ("img", "annotations", "")),
         (["train/a.png", "trainannot/a.png", "val/a.png", "valannot/a.png"],
-         ("train", "trainannot", "")),
+         ("{SPLIT}", "{SPLIT}annot", "")),
         (["x/images/a.png", "x/gt/a_gt.png"], ("x/images", "x/gt", "_gt")),
         (["images/p1/a.png", "images/p2/b.png", "masks/p1/a.png", "masks/p2/b.png"],
          ("images", "masks", "")),
@@ -161,7 +161,8 @@ def test_recognising_a_stack(volume: DataConfig):
 def test_guessing_the_folders(files: list[str], expected: tuple[str, str, str] | None):
     root = Path("/data")
     found = best_pair(root, [root / file for file in files])
-    assert found == (expected and dict(zip(("images", "masks", "mask_suffix"), expected)))
+    keys = ("images", "masks", "mask_suffix")
+    assert found == (expected and {k: v for k, v in zip(keys, expected, strict=True) if v})
 
 
 def test_words_for_masks():

@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from components.errors import InputError
-from components.image_example_gen import integrity, spans
+from components.image_example_gen import duplicates, integrity, spans
 from components.image_example_gen.config import IngestConfig, SpansConfig
 from components.image_example_gen.executor import Executor
 from components.image_example_gen.frozen import Frozen
@@ -166,3 +168,32 @@ def test_why_an_image_is_held_back() -> None:
     assert frozen.why_held_back("p3", "00ff") == "a copy of span-1/images/x.png, which evaluates"
     assert frozen.why_held_back("p2", "1234") == "of the group p2, which evaluates since span-1"
     assert frozen.why_held_back("p3", "1234") is None
+
+
+def test_pixels_of_the_evaluation_set_never_train(root: Path, tmp_path: Path) -> None:
+    first = ingest(root, Request((Span(1, "span-1", "f1"),)), tmp_path / "first")
+    evaluation = first.folder("span-1-evaluate")
+    later = tmp_path / "labels"
+    for seed, key in enumerate(("p4_a", "p4_b", "p4_c"), 40):
+        make_pair(later / "span-2", key, seed)
+    # The same picture in another format, and one that only looks the same.
+    evaluated = Image.open(root / "span-1/images/p2_a.png")
+    evaluated.save(later / "span-2/images/p4_b.bmp")
+    (later / "span-2/images/p4_b.png").unlink()
+    darker = (np.asarray(evaluated) * 0.8).astype(np.uint8)
+    Image.fromarray(darker).save(later / "span-2/images/p4_c.png")
+
+    request = Request((Span(2, "span-2", "f2"),), frozen=str(evaluation))
+    made = ingest(later, request, tmp_path / "second")
+    assert made.sources("span-2-train", "train") == ["span-2/p4_a of 2", "span-2/p4_c of 2"]
+    folder = made.folder("span-2-train")
+    (held,) = integrity.read_held_back(folder)
+    assert (held.file, held.reason) == (
+        "span-2/images/p4_b.bmp",
+        "has the pixels of span-1/images/p2_a.png, which evaluates",
+    )
+    counts, set_aside = integrity.read(folder)
+    assert (counts.images, counts.held_back, set_aside) == (3, 1, [])
+    assert counts.used == {"train": 2, "eval": 0}
+    (pair,) = duplicates.read(folder / duplicates.FILE)
+    assert (pair.eval, pair.train) == ("span-1/p2_a", "span-2/p4_c")

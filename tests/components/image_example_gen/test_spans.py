@@ -119,3 +119,48 @@ def test_the_recipe_knows_what_decides_the_records(tmp_path: Path) -> None:
     assert len(set(same)) == 1
     assert spans.recipe(data, IngestConfig(tile=64)) != same[0]
     assert spans.recipe(data_of(tmp_path, ignore=(7,)), ingest) != same[0]
+
+
+def listed(root: Path, number: int, seeds: range, whole: bool = True) -> None:
+    """Writes a manifest of images below `root`, and what says that it is whole."""
+    rows = []
+    for seed in seeds:
+        make_pair(root, f"{seed}", seed)
+        rows.append(f"images/{seed}.png,masks/{seed}.png\n")
+    (root / f"span-{number}.csv").write_text("image,mask\n" + "".join(rows))
+    if whole:
+        (root / f"span-{number}.csv_COMPLETE").touch()
+
+
+def test_a_span_may_be_a_manifest(tmp_path: Path) -> None:
+    listed(tmp_path, 1, range(4))
+    listed(tmp_path, 2, range(4, 6))
+    listed(tmp_path, 3, range(6, 7), whole=False)
+    section = spans.recognise(tmp_path)
+    assert section == SpansConfig(pattern="span-{SPAN}.csv")
+    data = data_of(tmp_path, spans=section)
+    found = spans.find(data)
+    assert found.whole == [
+        spans.Span(1, "span-1", manifest="span-1.csv"),
+        spans.Span(2, "span-2", manifest="span-2.csv"),
+    ]
+    assert found.waiting == ["span-3.csv"]
+    one = spans.within(data, found.whole[1])
+    assert (one.path, one.format, one.manifest) == (tmp_path, "manifest", "span-2.csv")
+    # A later manifest is no change of an earlier one; another image of its own is.
+    before = spans.state(data)
+    listed(tmp_path, 3, range(6, 7))
+    assert spans.state(data).items() > before.items()
+    make_pair(tmp_path, "4", 99, size=(50, 60))
+    assert spans.state(data)["span-1"] == before["span-1"]
+    assert spans.state(data)["span-2"] != before["span-2"]
+
+
+def test_a_manifest_that_nobody_has_finished_is_waited_for(tmp_path: Path) -> None:
+    listed(tmp_path, 4, range(1), whole=False)
+    data = data_of(tmp_path, spans=SpansConfig(pattern="span-{SPAN}.csv"))
+    with pytest.raises(InputError, match=r"span-4\.csv waits for the file span-4\.csv_COMPLETE"):
+        spans.first(data)
+    (tmp_path / "span-4.csv").unlink()
+    with pytest.raises(InputError, match=r"list the first labelled images in span-1\.csv and make"):
+        spans.first(data)

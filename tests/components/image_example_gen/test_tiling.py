@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.image_example_gen.tiling import cut, grid, mirror_indices, tiles
+from components.image_example_gen.tiling import cut_labels, cut_pixels, grid, mirror_indices
 from components.records import IGNORE
+from tests.components.tiles import tiles
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -22,12 +23,26 @@ def test_grid_goes_past_the_end_rather_than_overlap():
 def test_cut_by_hand():
     image = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
     mask = np.array([[0, 1, 0], [1, 1, 0]], np.uint8)
-    pixels, labels = cut(image, mask, (0, 2), tile=2, margin=1)
+    pixels = cut_pixels(image, (0, 0), (2, 3), (0, 2), tile=2, margin=1)
     # Rows -1 to 2 of 2 rows: 1 0 1 0. Columns 1 to 4 of 3 columns: 1 2 1 0.
     assert pixels[..., 0].tolist() == [[4, 5, 4, 3], [1, 2, 1, 0], [4, 5, 4, 3], [1, 2, 1, 0]]
     # Of the core (columns 2 and 3) only column 2 is in the image.
+    labels = cut_labels(mask, (0, 0), (0, 2), tile=2, margin=1, outside=IGNORE)
     i = IGNORE
     assert labels.tolist() == [[i, i, i, i], [i, 0, i, i], [i, 0, i, i], [i, i, i, i]]
+
+
+def test_a_piece_of_an_image_gives_the_tile_that_the_image_gives():
+    image = np.arange(10 * 12).reshape(10, 12, 1)
+    mask = image[..., 0] % 5
+    for start in ((4, 4), (8, 8)):  # amid the image, and past its end, where it is mirrored
+        whole = cut_pixels(image, (0, 0), (10, 12), start, tile=4, margin=2)
+        part = cut_pixels(image[2:], (2, 0), (10, 12), start, tile=4, margin=2)
+        np.testing.assert_array_equal(part, whole)
+        labels = cut_labels(mask, (0, 0), start, tile=4, margin=2, outside=9)
+        np.testing.assert_array_equal(
+            cut_labels(mask[3:, 1:], (3, 1), start, tile=4, margin=2, outside=9), labels
+        )
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,12 @@ def test_without_its_evaluation_set_no_record_counts(history: History) -> None:
     anew = [history.ingested(kind, 1, run="new") for kind in (spans.EVALUATES, spans.TRAINS)]
     history.judged(*anew)
     assert [one.id for one in known(history).window(9)] == [anew[1].id]
+
+
+def test_a_span_is_held_against_the_accepted_one_before_it(history: History) -> None:
+    third = history.later(3)
+    history.later(4, accepted=False)
+    found = known(history)
+    assert found.before(5) == third.uri
+    assert found.before(3) == history.examples[1].uri  # of span 1, the records that train
+    assert found.before(1) == ""

@@ -17,6 +17,7 @@ from components.records import IGNORE, Layout
 from components.run_report import images, pictures
 from components.run_report.facts import Facts, Pushed
 from components.run_report.joining import Picture
+from components.run_report.looks import Look
 from components.run_report.splits import Split
 
 MakeFacts = Callable[..., Facts]
@@ -101,6 +102,11 @@ def make_facts() -> MakeFacts:
             eval=split(layout, count, total.sum(1), 36 * count),
             images_found=4 * count,
             unused=0,
+            findings=[],
+            near_duplicates=[],
+            train_look=Look(),
+            eval_look=Look(),
+            relabelled={},
             set_aside=[],
             held_back=[],
             fingerprints=["0123456789abcdef" * 4],

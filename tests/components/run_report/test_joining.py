@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.image_example_gen import tiling
 from components.records import IGNORE, Layout, Record, encode
 from components.run_report import joining
+from tests.components.tiles import tiles
 
 
 def write(path: Path, image: np.ndarray, mask: np.ndarray, tile: int, margin: int) -> Layout:
@@ -16,7 +16,7 @@ def write(path: Path, image: np.ndarray, mask: np.ndarray, tile: int, margin: in
     layout = Layout(image.shape[2], image.dtype.name, ("a", "b", "c"))
     with tf.io.TFRecordWriter(str(path)) as writer:
         for key, pixels in (("other", np.zeros_like(image)), ("it", image)):
-            for start, piece, labels in [*tiling.tiles(pixels, mask, tile, margin)][::-1]:
+            for start, piece, labels in [*tiles(pixels, mask, tile, margin)][::-1]:
                 writer.write(
                     encode(Record(piece, labels, key, "", mask.shape, start, margin), layout)
                 )

@@ -10,8 +10,10 @@ import yaml
 
 from components.errors import SetAside
 from components.evaluation import bootstrap
+from components.image_example_gen.duplicates import Near
 from components.run_report import images, page
 from components.run_report.facts import Pushed, ServingCheck
+from components.run_report.looks import Look
 from tests.components.run_report.conftest import MakeFacts
 from tests.components.run_report.parsing import Page
 
@@ -262,3 +264,44 @@ def test_how_pixels_were_made_visible_is_said(make_facts: MakeFacts) -> None:
     assert "Contrast is stretched between percentiles 0.5 and 99.5 of each image." in text
     assert "Of 7 channels the first three are shown as red, green and blue." in text
     assert "stretched" not in words(page.render(told))
+
+
+def test_what_is_worth_a_look_in_the_data(make_facts: MakeFacts) -> None:
+    assert "Worth a look" not in page.render(make_facts())
+    finding = {
+        "check": "class_drift",
+        "where": "span-2",
+        "value": 3.21,
+        "limit": 2.0,
+        "stops": False,
+        "sentence": "span-2 differs from span-1: <cell> covers 40 % instead of 20 %.",
+    }
+    text = page.render(
+        make_facts(
+            findings=[finding],
+            near_duplicates=[Near("e<1>", "t1", 0.9876)] * 300,
+            train_look=Look(9, 2, 1, 3, ((1, 50, 250),)),
+            eval_look=Look(3, 0, 0, 0, ((2, 60, 240),)),
+            relabelled={"span-1/a": "span-2/a", "span-1/b": "span-2/b"},
+        )
+    )
+    assert "&lt;cell&gt; covers 40 % instead of 20 %." in text
+    assert "checks.class_drift" in text
+    assert "300 images that evaluate and look like one that trains" in text
+    # The most similar alone are listed.
+    assert text.count("e&lt;1&gt;") == 200
+    assert "near_duplicates.jsonl beside the records lists all" in text
+    assert "2 images of older spans are labelled again by a newer one" in text
+    assert "images of a single class" in text
+    assert "images of one colour" in text
+    assert "1, 50, 250" in text
+
+
+def test_metrics_by_attribute(make_facts: MakeFacts) -> None:
+    told = make_facts()
+    assert "By attribute" not in page.render(told)
+    slices = {"scanner=A": {"mean_iou": 0.8125, "pixel_accuracy": 0.9}, "scanner=<b>": {}}
+    evaluation = dataclasses.replace(told.evaluation, slices=slices)
+    text = words(page.render(dataclasses.replace(told, evaluation=evaluation)))
+    assert "scanner=A 0.812 0.900" in text
+    assert "scanner=&lt;b&gt; – –" in text

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.image_example_gen import tiling
 from components.records import IGNORE, Layout, Record, encode
 from components.run_report import splits
+from tests.components.tiles import tiles
 
 LAYOUT = Layout(2, "uint8", ("dark", "bright"))
 
@@ -20,7 +20,7 @@ def test_a_split_of_two_images(tmp_path: Path) -> None:
     masks = [np.array([[0, 1, 1], [0, 0, IGNORE]], np.uint8), np.array([[1]], np.uint8)]
     with tf.io.TFRecordWriter(str(tmp_path / "records")) as writer:
         for key, image, mask in zip("ab", (first, second), masks):
-            for start, pixels, labels in tiling.tiles(image, mask, tile=2, margin=1):
+            for start, pixels, labels in tiles(image, mask, tile=2, margin=1):
                 record = Record(pixels, labels, key, "", mask.shape, start, 1)
                 writer.write(encode(record, LAYOUT))
     found = splits.read([str(tmp_path / "records")], LAYOUT)

@@ -1,0 +1,1 @@
+"""Transform: TFX's, without the records that a newer span has labelled again."""
