@@ -5,6 +5,9 @@ UV_VERSION := 0.13.8
 # An uv that is already there is taken; else one is put beside the project, not into the system.
 UV := $(shell command -v uv || echo .tools/bin/uv)
 
+# A file's tests stay together, since they share what is slow to set up.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+
 .PHONY: help demo test test-fast lint format install install-dev lock clean
 
 help: ## what there is to make
@@ -14,10 +17,10 @@ demo: install ## the whole pipeline on a small data set that it makes itself (un
 	@$(VENV)/bin/overtile demo
 
 test: install-dev lint ## the linter, the type checker, and all tests
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest $(PARALLEL)
 
 test-fast: install-dev ## only the tests that take seconds
-	@$(VENV)/bin/python -m pytest -m "not slow"
+	@$(VENV)/bin/python -m pytest $(PARALLEL) -m "not slow"
 
 lint: install-dev ## ruff and mypy
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "Run 'make format'."; exit 1; }
