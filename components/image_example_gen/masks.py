@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from components import tallies
 from components.errors import BadFileError
 from components.image_example_gen.config import BORDER, COLOUR, DataConfig, Value
 from components.image_example_gen.sources.contract import Labels
@@ -109,10 +110,11 @@ def _common(labels: Labels, meant: Coding) -> np.ndarray | None:
     table[: len(known)] = known
     if labels.region is not None:
         return None
+    # To count the values is cheaper than to look each pixel's up once more.
+    if tallies.count_values(values)[table == _UNKNOWN].any():
+        return None
     import cv2
 
-    if cv2.countNonZero(cv2.LUT(values, (table == _UNKNOWN).astype(np.uint8))):
-        return None
     return np.asarray(cv2.LUT(values, table.astype(np.uint8)))
 
 

@@ -27,8 +27,9 @@ MIDDLE: dict[str, Callable[[Path], bool]] = {
 
 def records(work: Path) -> dict[str, bytes]:
     """The files of the first run's records, by split and name."""
-    folders = (work / "artifacts/ImageExampleGen/examples").iterdir()
-    first = min(folders, key=lambda folder: int(folder.name))
+    entries = (work / "artifacts/ImageExampleGen/examples").iterdir()
+    # A run that was refused leaves a file beside the folders.
+    first = min((path for path in entries if path.is_dir()), key=lambda path: int(path.name))
     return {
         str(path.relative_to(first)): path.read_bytes() for path in sorted(first.glob("Split-*/*"))
     }
