@@ -159,7 +159,8 @@ def used(
     asked = options(configuration)
     here = options(settings)
     # What has no effect is not told.
-    idle = {"precision", "warm_start", "momentum" if here.get("optimizer") != "sgd" else ""}
+    idle = {"precision", "warm_start"}
+    idle |= {name for name, (other, value) in _ONLY_WITH.items() if here.get(other) != value}
     return [
         (
             name.replace("_", " "),
@@ -176,7 +177,17 @@ def _setting(value: Any) -> str:
         return ", ".join(f"{name.replace('_', ' ')} {_setting(one)}" for name, one in value.items())
     if value is True:
         return "yes"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        # Of what is nearly 1 the distance is what counts.
+        return f"{value:.4g}" if not 0.999 < value < 1 else str(value)
+    return str(value)
+
+
+# Settings that another one must have a value for.
+_ONLY_WITH = {
+    "momentum": ("optimizer", "sgd"),
+    "effective_number_beta": ("class_weights", "effective_number"),
+}
 
 
 def told_value(value: Any) -> str:

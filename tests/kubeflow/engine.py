@@ -86,10 +86,9 @@ def base_image(folder: Path) -> str:
     if given:
         return given
     root = folder / "root"
-    subprocess.run(
+    _or_skip(
         ["debootstrap", "--variant=minbase", f"--include={_LIBRARIES}", "bookworm", str(root)],
-        check=True,
-        stdout=subprocess.DEVNULL,
+        "no Debian can be had for a base image",
     )
     python, name = Path(sys.base_prefix), f"python3.{sys.version_info.minor}"
     local = root / "usr/local"
@@ -112,7 +111,16 @@ def base_image(folder: Path) -> str:
             stdout=subprocess.DEVNULL,
         )
     shutil.rmtree(root)
+    # An engine may start where its containers may not.
+    _or_skip(["docker", "run", "--rm", "--network", "none", image, "true"], "containers do not run")
     return image
+
+
+def _or_skip(command: list[str], reason: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        told = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        pytest.skip(f"{reason}: {' '.join(told)[-300:]}")
 
 
 def _answers() -> bool:

@@ -38,6 +38,7 @@ def test_settings_say_what_the_search_chose_and_leave_out_what_has_no_effect() -
             "steps": 200,
             "optimizer": "adam",
             "momentum": 0.99,
+            "effective_number_beta": 0.999999,
             "crop": None,
             "warmup_steps": 0,
             "precision": "auto",
@@ -52,3 +53,6 @@ def test_settings_say_what_the_search_chose_and_leave_out_what_has_no_effect() -
         ("optimizer", "adam", False),
         ("loss", "cross entropy 1, dice 0.5", False),
     ]  # fmt: skip
+    rare = {**used["train"], "class_weights": "effective_number"}
+    told = words.used({"train": rare}, {"train": rare}, "train")
+    assert ("effective number beta", "0.999999", False) in told
