@@ -133,29 +133,3 @@ def test_two_runs_at_once(project: Project, first_run: dict[str, Any]) -> None:
         assert str(first.pid) in second.stdout + second.stderr
     finally:
         assert first.wait(timeout=300) == 0
-
-
-def test_a_model_whose_export_is_broken_is_refused(
-    project: Project, first_run: dict[str, Any]
-) -> None:
-    del first_run
-    before = project.versions()
-    # That of the first run, which this configuration trained.
-    export = min(
-        project.folder.glob("work/artifacts/Trainer/model/*/Format-Serving"),
-        key=lambda path: int(path.parent.name),
-    )
-    weights = next(export.glob("variables/variables.data-*"))
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[: len(whole) // 2])
-    try:
-        # What the Trainer and the Evaluator say of it comes from the cache, another number of
-        # images to ask for makes the serving validator look again.
-        refused = project.json("run", "--set", "push.validation.images=2", code=3)
-    finally:
-        weights.write_bytes(whole)
-    assert refused["verdict"] == "refused"
-    assert {"Trainer", "Evaluator"} <= set(refused["cached"])
-    (failed,) = [check for check in refused["validation"] if not check["passed"]]
-    assert "load" in failed["name"]
-    assert project.versions() == before
