@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 # In the middle of their work; the others while they start, since each costs its start once more.
 MIDDLE: dict[str, Callable[[Path], bool]] = {
     "ImageExampleGen": lambda work: any(work.glob("artifacts/ImageExampleGen/examples/*/*")),
-    "Trainer": lambda work: any(work.glob("checkpoints/*/ckpt-1.index")),
+    # Written after a checkpoint's files, and what says that there is one.
+    "Trainer": lambda work: any(work.glob("checkpoints/*/checkpoint")),
 }
 
 
