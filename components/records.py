@@ -42,8 +42,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from components import levels, tallies
-from components.tfrecord import example, floats, integers, octets
+from components import tallies, tfrecord
+from components.tfrecord import Feature, example, floats, integers, octets
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -171,9 +171,14 @@ class Record:
         return tallies.count_values(self.mask[self.core()])
 
     @functools.cached_property
-    def level_counts(self) -> np.ndarray:
-        """What `levels.count` says of the core's pixels; counted once."""
-        return levels.count(self.image[self.core()])
+    def sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """What `tallies.sums` says of the core's pixels; added up once."""
+        return tallies.sums(self.image[self.core()])
+
+    @functools.cached_property
+    def core_pixels(self) -> np.ndarray:
+        """The core's pixels in C order, [height, width, channels]; copied once."""
+        return np.ascontiguousarray(self.image[self.core()])
 
     def core(self) -> tuple[slice, slice]:
         """The rows and columns of `image` that are core pixels of the source."""
@@ -190,6 +195,15 @@ def encode(record: Record, layout: Layout) -> bytes:
     Raises:
       ValueError: the record's shape or dtype is not the layout's.
     """
+    return b"".join(encode_in_parts(record, layout))
+
+
+def encode_in_parts(record: Record, layout: Layout) -> list[bytes | np.ndarray]:
+    """As `encode`, for `tfrecord.write`: pixels are not copied.
+
+    Raises:
+      ValueError: the record's shape or dtype is not the layout's.
+    """
     image, mask = record.image, record.mask
     if image.ndim != 3 or image.shape[2] != layout.channels or image.dtype.name != layout.dtype:
         raise ValueError(
@@ -202,11 +216,7 @@ def encode(record: Record, layout: Layout) -> bytes:
             f"shape {image.shape}"
         )
 
-    if layout.dtype == "float32":
-        total, total_squares = tallies.sums(image[record.core()])
-    else:
-        level = levels.values(layout.dtype)
-        total, total_squares = record.level_counts @ level, record.level_counts @ level**2
+    total, total_squares = record.sums
     pixels = record.mask_counts.tolist()
     class_pixels = [*pixels[: len(layout.classes)], pixels[IGNORE]]
     if sum(class_pixels) != sum(pixels):
@@ -214,13 +224,15 @@ def encode(record: Record, layout: Layout) -> bytes:
             f"{record.source}: the mask holds ids past the {len(layout.classes)} classes"
         )
 
-    features = {
-        "image": octets(_store(image, layout.storage)),
+    # Without a margin nor an end of the source the core is all there is.
+    raw = record.core_pixels if image.shape == record.core_pixels.shape else image
+    features: dict[str, Feature] = {
+        "image": _store(raw, layout.storage),
         "image/height": integers(image.shape[0]),
         "image/width": integers(image.shape[1]),
         "image/channels": integers(layout.channels),
         "image/dtype": octets(layout.dtype),
-        "mask": octets(_store(mask[..., None], layout.storage)),
+        "mask": _store(mask[..., None], layout.storage),
         "source": octets(record.source),
         "source/sha256": octets(record.source_sha256),
         "source/height": integers(record.source_size[0]),
@@ -240,7 +252,7 @@ def encode(record: Record, layout: Layout) -> bytes:
         features["source/weight"] = floats(np.array([record.source_weight]))
     for name, dtype in _MAPS.items():
         if name in layout.extras:
-            features[name] = octets(_map(getattr(record, name), dtype, record))
+            features[name] = _map(getattr(record, name), dtype, record)
     if "repeats" in layout.extras:
         features["tile/repeats"] = integers(record.repeats)
     # The same images give the same bytes, so that files can be compared.
@@ -250,11 +262,11 @@ def encode(record: Record, layout: Layout) -> bytes:
 _MAPS = {"weight": np.float16, "instance": np.int32}
 
 
-def _map(values: np.ndarray | None, dtype: type, record: Record) -> bytes:
-    """The bytes of a value a pixel."""
+def _map(values: np.ndarray | None, dtype: type, record: Record) -> Feature:
+    """The feature of a value a pixel."""
     if values is None or values.shape != record.mask.shape or values.dtype != dtype:
         raise ValueError(f"{record.source}: lacks a value a pixel that the layout promises")
-    return np.ascontiguousarray(values).tobytes()
+    return tfrecord.pixels(np.ascontiguousarray(values))
 
 
 def parse(serialized: tf.Tensor, layout: Layout) -> dict[str, tf.Tensor]:
@@ -331,10 +343,10 @@ def parse_repeats(serialized: tf.Tensor) -> tf.Tensor:
     return tf.io.parse_single_example(serialized, repeats)["tile/repeats"]
 
 
-def _store(pixels: np.ndarray, storage: str) -> bytes:
-    """The bytes of [height, width, channels] pixels."""
+def _store(pixels: np.ndarray, storage: str) -> Feature:
+    """The feature of [height, width, channels] pixels."""
     if storage == "raw":
-        return np.ascontiguousarray(pixels).tobytes()
+        return tfrecord.pixels(np.ascontiguousarray(pixels))
     import cv2
 
     # OpenCV wants blue first; TensorFlow's decoder gives red first.
@@ -343,4 +355,4 @@ def _store(pixels: np.ndarray, storage: str) -> bytes:
     done, encoded = cv2.imencode(".png", pixels[..., order] if order else pixels, fast)
     if not done:
         raise ValueError(f"a tile of shape {pixels.shape} cannot be stored as PNG")
-    return encoded.tobytes()
+    return octets(encoded.tobytes())

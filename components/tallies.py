@@ -9,14 +9,21 @@ _EXACT_FLOATS = 2**24
 
 
 def sums(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of the values and of their squares, a channel.
+    """Sums of the values and of their squares, a channel; exact of whole numbers.
 
     Args:
-      pixels: float32 [H, W, C]; sums of integers follow from `levels.count`.
+      pixels: uint8, uint16 or float32 [H, W, C].
 
     Returns:
       float64 [C] each.
     """
+    if pixels.dtype == np.uint8 and pixels.size:
+        import cv2
+
+        planes = cv2.split(pixels)
+        squares = [cv2.norm(plane, cv2.NORM_L2SQR) for plane in planes]
+        # The sum of squares is the square of its rounded root there.
+        return np.array([cv2.sumElems(plane)[0] for plane in planes]), np.rint(squares)
     values = pixels.reshape(-1, pixels.shape[2]).astype(np.float64)
     return values.sum(axis=0), np.square(values).sum(axis=0)
 

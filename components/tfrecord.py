@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterable, Iterator, Mapping
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import BinaryIO, TypeAlias
 
 import google_crc32c
 import numpy as np
@@ -18,6 +18,10 @@ import numpy as np
 _VALUE = b"\x0a"  # field 1, of a length: the values of a list, the name of an entry, and others
 _LENGTHS = struct.Struct("<Q")
 _CHECKS = struct.Struct("<I")
+
+
+Feature: TypeAlias = bytes | tuple[bytes, np.ndarray]
+"""An encoded feature; or its first bytes, and an array whose bytes follow."""
 
 
 def octets(value: bytes | str) -> bytes:
@@ -29,6 +33,12 @@ def octets(value: bytes | str) -> bytes:
 @functools.lru_cache(maxsize=1024)
 def _text(value: str) -> bytes:
     return octets(value.encode())
+
+
+def pixels(values: np.ndarray) -> Feature:
+    """A feature of one string, the bytes of an array in C order, which are not copied."""
+    head = _VALUE + _varint(values.nbytes)
+    return b"\x0a" + _varint(len(head) + values.nbytes) + head, values
 
 
 def floats(values: Iterable[float]) -> bytes:
@@ -43,22 +53,47 @@ def integers(*values: int) -> bytes:
     return _within(b"\x1a", _within(_VALUE, b"".join(map(_varint, values))))
 
 
-def example(features: Mapping[str, bytes]) -> bytes:
-    """A tf.Example; the same features give the same bytes, in whatever order they are given.
+def example(features: Mapping[str, Feature]) -> list[bytes | np.ndarray]:
+    """A tf.Example, in parts; the same features give the same bytes, in whatever order.
 
     The bytes are those of `SerializeToString(deterministic=True)`, whose map entries are sorted.
     https://protobuf.dev/programming-guides/encoding
 
     Args:
-      features: what `octets`, `floats` and `integers` returned, by name.
+      features: what `octets`, `pixels`, `floats` and `integers` returned, by name.
     """
-    parts = []
-    for name in sorted(features, key=str.encode):
-        key, feature = _key(name), features[name]
-        size = _varint(len(feature))
-        length = _varint(len(key) + 1 + len(size) + len(feature))
-        parts += [_VALUE, length, key, b"\x12", size, feature]
-    return b"".join([_VALUE, _varint(sum(map(len, parts))), *parts])
+    parts: list[bytes | np.ndarray] = []
+    for name in _sorted(tuple(features)):
+        feature = features[name]
+        if isinstance(feature, bytes):
+            parts.append(_entry(name, feature))
+        else:
+            head, values = feature
+            parts += [_head(name, len(head) + values.nbytes) + head, values]
+    # Few parts, since each is a call of whoever checks or writes them.
+    joined: list[bytes | np.ndarray] = [_VALUE + _varint(sum(map(_size, parts)))]
+    for part in parts:
+        if isinstance(part, bytes) and isinstance(joined[-1], bytes):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    return joined
+
+
+@functools.lru_cache(maxsize=64)
+def _sorted(names: tuple[str, ...]) -> list[str]:
+    return sorted(names, key=str.encode)
+
+
+@functools.lru_cache(maxsize=1024)
+def _entry(name: str, feature: bytes) -> bytes:
+    return _head(name, len(feature)) + feature
+
+
+def _head(name: str, size: int) -> bytes:
+    """What stands before a feature of so many bytes."""
+    key, length = _key(name), _varint(size)
+    return b"".join((_VALUE, _varint(len(key) + 1 + len(length) + size), key, b"\x12", length))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -66,15 +101,18 @@ def _key(name: str) -> bytes:
     return _within(_VALUE, name.encode())
 
 
-def write(file: BinaryIO, record: bytes) -> None:
-    """Adds a record to a TFRecord file.
+def _size(part: bytes | np.ndarray) -> int:
+    return len(part) if isinstance(part, bytes) else part.nbytes
+
+
+def write(file: BinaryIO, record: bytes | Sequence[bytes | np.ndarray]) -> None:
+    """Adds a record, whole or in parts, to a TFRecord file.
 
     https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
     """
-    length = _LENGTHS.pack(len(record))
-    file.write(length + checksum(length))
-    file.write(record)
-    file.write(checksum(record))
+    parts = [record] if isinstance(record, bytes) else record
+    length = _LENGTHS.pack(sum(map(_size, parts)))
+    file.writelines((length + checksum(length), *parts, checksum(*parts)))
 
 
 def read(file: BinaryIO) -> Iterator[bytes]:
@@ -85,9 +123,13 @@ def read(file: BinaryIO) -> Iterator[bytes]:
         file.read(_CHECKS.size)
 
 
-def checksum(data: bytes) -> bytes:
-    """The 4 bytes of a CRC-32C, masked as TFRecord has it."""
-    crc = google_crc32c.value(data)
+def checksum(*parts: bytes | np.ndarray) -> bytes:
+    """The 4 bytes of a CRC-32C of parts that follow one another, masked as TFRecord has it.
+
+    Args:
+      parts: bytes, or arrays that are contiguous.
+    """
+    crc = functools.reduce(google_crc32c.extend, parts, 0)
     return _CHECKS.pack(((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 

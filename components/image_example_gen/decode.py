@@ -4,7 +4,8 @@ Each decoder is chosen for being strict and silent: OpenCV fills the rest of a t
 grey and lets libpng write to the terminal, so it is not used here.
 
     PNG                 imagecodecs (keeps 16 bits), Pillow for palettes
-    JPEG                Pillow, whose pixels equal tf.io.decode_jpeg(dct_method="INTEGER_ACCURATE")
+    JPEG                imagecodecs, whose pixels equal those of Pillow and of
+                        tf.io.decode_jpeg(dct_method="INTEGER_ACCURATE"); Pillow for unusual ones
     GIF, BMP            Pillow
     TIFF                tifffile
 

@@ -203,9 +203,70 @@ def _palette_png(data: bytes) -> Pixels:
 
 def jpeg(data: bytes) -> Pixels:
     """A JPEG file's pixels."""
-    from PIL import JpegImagePlugin
+    frame = _jpeg_frame(data)
+    if frame is None and not any(data[-_TAIL:]):
+        # As of a download that reserved its place; to a decoder zeros are pixels.
+        raise BadFileError("truncated JPEG: it ends in zeros")
+    if frame is None:
+        # Pillow knows what is unusual, or says what is wrong.
+        from PIL import JpegImagePlugin
 
-    return _by_pillow("JPEG", JpegImagePlugin.JpegImageFile, data)
+        return _by_pillow("JPEG", JpegImagePlugin.JpegImageFile, data)
+    import imagecodecs
+
+    refuse_size(frame.height, frame.width)
+    refuse_claim(
+        "JPEG", frame.height, frame.width, frame.height * frame.width, len(data) * _MOST_PIXELS
+    )
+    try:
+        found = Pixels(imagecodecs.jpeg8_decode(data))
+    except Exception as error:
+        raise damaged("JPEG", error) from error
+    return _turned(found, frame.exif)
+
+
+class _Frame(NamedTuple):
+    """What a JPEG file says of itself.
+
+    Attributes:
+      height: in pixels, as stored.
+      width: likewise.
+      exif: body of the segment; empty without one.
+    """
+
+    height: int
+    width: int
+    exif: bytes
+
+
+def _jpeg_frame(data: bytes) -> _Frame | None:
+    """The frame of a file of grey or YCbCr in 8 bits that has its end; None of any other.
+
+    ITU-T T.81, annex B. libjpeg gives grey for what is missing at the end of a file. An end that is
+    there but too early is what Pillow does not mind either.
+    """
+    found, exif, at = None, b"", 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        body = at + 4
+        if marker == _SCAN:
+            # Within a scan every 0xff of the pixels is followed by a zero.
+            return found if found and data.rfind(_END) > at else None
+        if marker in _COMMON_FRAMES and length >= 11:
+            depth, height, width, channels = struct.unpack_from(">BHHB", data, body)
+            if depth != 8 or channels not in (1, 3) or not height:
+                return None
+            found = _Frame(height, width, exif)
+        elif marker == _EXIF and data.startswith(b"Exif\0\0", body):
+            exif = exif or data[body : at + 2 + length]
+            found = found and found._replace(exif=exif)
+        at += 2 + length
+    return None
+
+
+_TAIL = 16
+_SCAN, _EXIF, _END = 0xDA, 0xE1, b"\xff\xd9"
+_COMMON_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended sequential, progressive; by Huffman
 
 
 def gif(data: bytes) -> Pixels:
@@ -256,7 +317,7 @@ def _by_pillow(kind: str, opener: Any, data: bytes) -> Pixels:
                 raise BadFileError(f"a {image.mode} {kind}; save it as grey or RGB")
             else:
                 found = Pixels(np.array(image))
-            # PNG's own is in its chunks.
+            # PNG's own is in its chunks, and that of most JPEG files in their segments.
             return _turned(found, image.info.get("exif", b"") if kind == "JPEG" else b"")
     except BadFileError:
         raise

@@ -14,6 +14,7 @@ from components.image_example_gen.sources.contract import Labels
 from components.records import IGNORE
 
 _UNKNOWN = 256
+_ITSELF = np.arange(256)
 _MOST_NAMED = 5
 
 
@@ -110,9 +111,15 @@ def _common(labels: Labels, meant: Coding) -> np.ndarray | None:
     table[: len(known)] = known
     if labels.region is not None:
         return None
-    # To count the values is cheaper than to look each pixel's up once more.
-    if tallies.count_values(values)[table == _UNKNOWN].any():
-        return None
+    # Most masks hold no gaps, so that their greatest value says enough; else counting the values is
+    # cheaper than to look each pixel's up once more.
+    used = np.arange(256) <= values.max(initial=0)
+    if (table[used] == _UNKNOWN).any():
+        used = tallies.count_values(values) > 0
+        if (table[used] == _UNKNOWN).any():
+            return None
+    if (table == _ITSELF)[used].all():
+        return values
     import cv2
 
     return np.asarray(cv2.LUT(values, table.astype(np.uint8)))

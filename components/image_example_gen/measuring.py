@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from components import levels, tallies, tfrecord
+from components import levels, tfrecord
 from components.records import IGNORE, Layout, Record
 
 GRID = (16, 18)
@@ -22,8 +22,12 @@ GRID = (16, 18)
 _FLAT = 0.002
 # Thumbnails are kept as deviations from their mean, 32 steps a standard deviation.
 _STEPS = 32
-# Rows and columns of a tile that the thumbnail looks at: enough for cells of an image of 512.
+# Rows and columns of an image that the thumbnail looks at: seven or more a cell.
 _SAMPLED = 128
+# Pixels of an image whose values are counted: shares of them are then known to a few thousandths.
+_COUNTED = 2**16
+# Of so many rows one is looked at, at least; then columns are left out as well.
+_LEFT_OUT = 8
 
 
 class Measurement:
@@ -33,32 +37,37 @@ class Measurement:
         self._layout = layout
         self._digest = hashlib.sha256()
         self._counts = np.zeros((layout.channels, len(levels.values(layout.dtype))), np.int64)
-        self._sums = np.zeros((2, layout.channels))
+        self._pixels, self._sums = 0, np.zeros((2, layout.channels))
         self._classes = np.zeros(IGNORE + 1, np.int64)
         self._grid, self._covered = np.zeros(GRID), np.zeros(GRID)
-        self._range = (np.inf, -np.inf)
+        self._colour: np.ndarray | None = None  # of all pixels up to now, if they have one
         self._record: Record | None = None
 
     def add(self, record: Record) -> None:
         """Adds one tile; the same tiles in the same order give the same row."""
-        image = record.image[record.core()]
+        image = record.core_pixels
         if self._record is None:
             self._digest.update(repr((record.source_size, image.shape[2], image.dtype)).encode())
+            self._colour = image[0, 0]
         self._record = record
-        # Cheaper than a hash of every pixel; the counts of all values are added in the end, and
-        # different images that agree in these and in 32 bits a tile are not to be expected.
-        self._digest.update(tfrecord.checksum(np.ascontiguousarray(image).tobytes()))
-        self._counts += record.level_counts
+        # Cheaper than a hash of every pixel; different images whose tiles agree in 32 bits, and in
+        # the sums of values and of their squares, are not to be expected.
+        self._digest.update(tfrecord.checksum(image))
+        self._digest.update(np.array(record.sums))
+        self._counts += levels.count(_sample(record))
         self._classes += record.mask_counts
-        if image.dtype == np.float32:
-            self._sums += tallies.sums(image)
-            self._range = min(self._range[0], image.min()), max(self._range[1], image.max())
+        self._pixels += image.shape[0] * image.shape[1]
+        self._sums += record.sums
+        # A row is looked at first, since few images are of one colour.
+        if self._colour is not None:
+            alike = (part == self._colour for part in (image[0], image))
+            self._colour = self._colour if all(part.all() for part in alike) else None
         self._add_to_grid(image, record.tile, record.source_size)
 
     def _add_to_grid(
         self, image: np.ndarray, start: tuple[int, int], size: tuple[int, int]
     ) -> None:
-        step = max(1, min(image.shape[:2]) // _SAMPLED)
+        step = max(1, min(size) // _SAMPLED)
         # Channel by channel: NumPy is slow to add along so short an axis.
         grey = sum(
             image[::step, ::step, channel].astype(np.float32)
@@ -79,21 +88,13 @@ class Measurement:
         """
         record = self._record
         assert record is not None, "an image has at least one tile"
-        self._digest.update(self._counts)
         level = levels.values(self._layout.dtype)
-        pixels = int(self._counts[0].sum())
-        if self._layout.dtype == "float32":
-            total, squares = self._sums
-            one_colour = bool(self._range[0] == self._range[1])
-        else:
-            total, squares = self._counts @ level, self._counts @ level**2
-            one_colour = bool((np.count_nonzero(self._counts, axis=1) == 1).all())
-        mean = total / pixels
-        deviation = np.sqrt(np.maximum(squares / pixels - mean**2, 0))
+        total, squares = self._sums
+        mean = total / self._pixels
+        deviation = np.sqrt(np.maximum(squares / self._pixels - mean**2, 0))
         below = np.cumsum(self._counts, axis=1)
-        low, middle, high = (
-            level[np.argmax(below >= max(1, share * pixels), axis=1)] for share in (0.01, 0.5, 0.99)
-        )
+        least = np.maximum(1, below[0, -1] * np.array([0.01, 0.5, 0.99]))
+        low, middle, high = level[(below[:, None] >= least[:, None]).argmax(axis=2)].T
         thumbnail = _thumbnail(self._grid / self._covered)
         return {
             "source": record.source,
@@ -106,7 +107,7 @@ class Measurement:
             "width": record.source_size[1],
             "class_pixels": self._classes[: len(self._layout.classes)].tolist(),
             "ignored_pixels": int(self._classes[IGNORE]),
-            "one_colour": one_colour,
+            "one_colour": self._colour is not None,
             "mean": mean.tolist(),
             "deviation": deviation.tolist(),
             "percentile_1": low.tolist(),
@@ -116,6 +117,15 @@ class Measurement:
             "difference_hash": difference_hash(thumbnail),
             "thumbnail": thumbnail.tobytes(),
         }
+
+
+def _sample(record: Record) -> np.ndarray:
+    """Every nth pixel of a tile's core, whichever tile it is in; whole rows while these are few."""
+    height, width = record.source_size
+    every = max(1, height * width // _COUNTED)
+    rows, columns = min(every, _LEFT_OUT), max(1, every // _LEFT_OUT)
+    y, x = record.tile
+    return np.ascontiguousarray(record.core_pixels[-y % rows :: rows, -x % columns :: columns])
 
 
 def histogram(counts: np.ndarray, dtype: str) -> np.ndarray:

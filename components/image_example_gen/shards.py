@@ -26,7 +26,7 @@ from components.image_example_gen.reading import SampleError, read_sample
 from components.image_example_gen.splitting import Placed
 from components.image_example_gen.telling import one_more
 from components.places import place
-from components.records import encode
+from components.records import encode_in_parts
 
 # Bytes of image files a TFRecord file: of compressed images, some five times as much when decoded.
 _BYTES_A_SHARD = 32 << 20
@@ -159,7 +159,7 @@ class WriteShards(beam.DoFn):
                 before, measured = records, Measurement(shape)
                 try:
                     for record in read_sample(placed, self._data, self._ingest, self._span):
-                        tfrecord.write(file, encode(record, shape))
+                        tfrecord.write(file, encode_in_parts(record, shape))
                         measured.add(record)
                         records += 1
                         repeats += record.repeats - 1

@@ -36,6 +36,9 @@ class RunReportSpec(component_spec.ComponentSpec):
         "anomalies": component_spec.ChannelParameter(
             type=standard_artifacts.ExampleAnomalies, optional=True
         ),
+        "tuner_results": component_spec.ChannelParameter(
+            type=standard_artifacts.TunerResults, optional=True
+        ),
     }
     OUTPUTS: ClassVar = {"report": component_spec.ChannelParameter(type=Report)}
 
@@ -62,6 +65,7 @@ class RunReport(base_component.BaseComponent):
         infra_blessing: channel.BaseChannel | None = None,
         train_examples: channel.BaseChannel | None = None,
         anomalies: channel.BaseChannel | None = None,
+        tuner_results: channel.BaseChannel | None = None,
     ):
         """Makes the node.
 
@@ -76,6 +80,7 @@ class RunReport(base_component.BaseComponent):
           infra_blessing: of whoever asked the model as a server would.
           train_examples: that the Trainer had, where they are not `examples`.
           anomalies: the ExampleValidator's, with what is worth a look in the data.
+          tuner_results: the Tuner's, with all trials of the search.
         """
         super().__init__(
             RunReportSpec(
@@ -88,6 +93,7 @@ class RunReport(base_component.BaseComponent):
                 infra_blessing=infra_blessing,
                 train_examples=train_examples,
                 anomalies=anomalies,
+                tuner_results=tuner_results,
                 configuration=configuration,
                 report=channel.Channel(type=Report),
             )

@@ -31,6 +31,7 @@ from components.run_report import FILE, RUN_PROPERTY, images, joining, looks, pa
 from components.run_report.facts import Facts, Pushed, ServingCheck
 from components.serving_validator import checks
 from components.superseded import superseded
+from components.tuner.trials import read as read_trials
 
 
 class Executor(base_executor.BaseExecutor):
@@ -118,6 +119,11 @@ def gather(inputs: Mapping[str, Sequence[types.Artifact]], configuration: str, r
         fingerprints=[
             artifact.get_string_custom_property(example_gen.FINGERPRINT_PROPERTY_NAME)
             for artifact in ingested.values()
+        ],
+        trials=[
+            trial
+            for artifact in inputs.get("tuner_results") or []
+            for trial in read_trials(artifact.uri)
         ],
         training=json.loads(_text(os.path.join(_one(inputs, "model_run").uri, "training.json"))),
         model=exported,

@@ -18,6 +18,7 @@ from components.run_report.images import Chosen, Key
 from components.run_report.looks import Look
 from components.run_report.pictures import Panels
 from components.run_report.splits import Split
+from components.tuner.trials import Trial
 
 if TYPE_CHECKING:
     from components.evaluation.gate import Evaluation
@@ -80,6 +81,7 @@ class Facts:
       set_aside: files that were left out.
       held_back: images that do not train because they belong to the evaluation set.
       fingerprints: of the data set, one a span.
+      trials: of the search for hyperparameters, the best first; empty where there was none.
       training: what `training.json` tells.
       model: URI of the exported model.
       evaluation: metrics, baseline and gate.
@@ -110,6 +112,7 @@ class Facts:
     set_aside: Sequence[SetAside]
     held_back: Sequence[SetAside]
     fingerprints: Sequence[str]
+    trials: Sequence[Trial]
     training: Mapping[str, Any]
     model: str
     evaluation: Evaluation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -88,13 +88,31 @@ def join(
       layout: of the records.
       predict: the model's signature `tensor`.
     """
+    canvases: dict[Key, _Canvas] = {}
+    for key, record in tiles(files, keys, layout):
+        core = record.core()
+        masks = np.stack([record.mask, predict(record.image)], axis=-1)
+        canvas = canvases.setdefault(key, _Canvas(record.source_size, layout.channels))
+        canvas.add(record.tile, record.image[core], masks[core])
+    return {key: canvas.picture(layout.dtype) for key, canvas in canvases.items()}
+
+
+def tiles(
+    files: Sequence[str], keys: Collection[Key], layout: Layout
+) -> Iterator[tuple[Key, records.Record]]:
+    """The records of some images, in the files' order.
+
+    Args:
+      files: TFRecord files.
+      keys: the images that are wanted.
+      layout: of the records.
+    """
     wanted = set(keys)
     spec = {
         "source": tf.io.FixedLenFeature([], tf.string),
         "span": tf.io.FixedLenFeature([], tf.int64),
         "tile/margin": tf.io.FixedLenFeature([], tf.int64),
     }
-    canvases: dict[Key, _Canvas] = {}
     for serialized in tf.data.TFRecordDataset(tf.constant(list(files), tf.string)):
         names = tf.io.parse_single_example(serialized, spec)
         key = int(names["span"]), names["source"].numpy().decode()
@@ -103,17 +121,15 @@ def join(
         parsed = {name: value.numpy() for name, value in records.parse(serialized, layout).items()}
         size = tuple(int(extent) for extent in parsed["source_size"])
         start = tuple(int(place) for place in parsed["tile"])
-        record = records.Record(
-            image=parsed["image"],
-            mask=parsed["mask"],
-            source=key[1],
-            source_sha256="",
-            source_size=size,  # type: ignore[arg-type]
-            tile=start,  # type: ignore[arg-type]
-            margin=int(names["tile/margin"]),
+        yield (
+            key,
+            records.Record(
+                image=parsed["image"],
+                mask=parsed["mask"],
+                source=key[1],
+                source_sha256="",
+                source_size=size,  # type: ignore[arg-type]
+                tile=start,  # type: ignore[arg-type]
+                margin=int(names["tile/margin"]),
+            ),
         )
-        core = record.core()
-        masks = np.stack([record.mask, predict(record.image)], axis=-1)
-        canvas = canvases.setdefault(key, _Canvas(record.source_size, layout.channels))
-        canvas.add(record.tile, record.image[core], masks[core])
-    return {key: canvas.picture(layout.dtype) for key, canvas in canvases.items()}

@@ -16,7 +16,7 @@ import numpy as np
 from components import display
 from components.errors import SetAside
 from components.evaluation import bootstrap, confusion
-from components.run_report import curves, facts, images, words
+from components.run_report import curves, facts, images, searching, words
 from components.run_report.facts import Facts
 
 # More than this would make the file large; the lists are beside the records as well.
@@ -89,6 +89,12 @@ def view(told: Facts) -> dict[str, Any]:
         "findings": told.findings,
         "near_duplicates": told.near_duplicates[:_MOST_NEAR],
         "charts": curves.of_training(told.training),
+        "searched": [searching.name(key) for key in searching.keys(told.trials)],
+        "trials": searching.rows(told.trials),
+        "trial_plots": searching.plots(
+            told.trials, (configuration.get("tune") or {}).get("space") or {}
+        ),
+        "model_searched": "model.name" in searching.keys(told.trials),
         "history": history[::every],
         "steps_per_epoch": curves.steps_per_epoch(told.training),
         "iou_rows": _iou_rows(told, classes),
@@ -176,7 +182,9 @@ def _augmentation(settings: dict[str, Any]) -> list[str]:
     return [
         name.replace("_", " ") + ("" if value is True else f" {value:g}")
         for name, value in settings.items()
-        if value and not (name.startswith("elastic_") and not settings.get("elastic"))
+        if value
+        and not (name.startswith("elastic_") and not settings.get("elastic"))
+        and (name, value) != ("strength", 1)
     ]
 
 

@@ -159,12 +159,12 @@ def used(
     asked = options(configuration)
     here = options(settings)
     # What has no effect is not told.
-    idle = {"precision", "warm_start"}
+    idle = {"precision", "warm_start", "strategy", "jit", "accumulate"}
     idle |= {name for name, (other, value) in _ONLY_WITH.items() if here.get(other) != value}
     return [
         (
             name.replace("_", " "),
-            _setting(value),
+            setting(value),
             name in asked and asked[name] != value,
         )
         for name, value in here.items()
@@ -172,9 +172,10 @@ def used(
     ]
 
 
-def _setting(value: Any) -> str:
+def setting(value: Any) -> str:
+    """A setting's value in a sentence."""
     if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {_setting(one)}" for name, one in value.items())
+        return ", ".join(f"{name.replace('_', ' ')} {setting(one)}" for name, one in value.items())
     if value is True:
         return "yes"
     if isinstance(value, float):

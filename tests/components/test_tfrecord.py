@@ -17,7 +17,7 @@ def test_an_example_is_what_tensorflow_writes() -> None:
             "ä": tfrecord.floats(fractions),
             "a": tfrecord.octets("grün"),
             "aa": tfrecord.octets(b""),
-            "B": tfrecord.octets(bytes(range(256)) * 3),
+            "B": tfrecord.pixels(np.tile(np.arange(256, dtype=np.uint8), 3)),
         }
     )
 
@@ -32,14 +32,15 @@ def test_an_example_is_what_tensorflow_writes() -> None:
         "B": octets(bytes(range(256)) * 3),
     }
     theirs = tf.train.Example(features=tf.train.Features(feature=features))
-    assert ours == theirs.SerializeToString(deterministic=True)
+    assert b"".join(ours) == theirs.SerializeToString(deterministic=True)
 
 
 def test_a_small_example_by_hand() -> None:
     # Feature 1a 03 {int64_list: 0a 01 {05}}, entry 0a 0a {key 0a 01 'k', value 12 05 feature}.
     feature = b"\x1a\x03\x0a\x01\x05"
     assert tfrecord.integers(5) == feature
-    assert tfrecord.example({"k": feature}) == b"\x0a\x0c\x0a\x0a\x0a\x01k\x12\x05" + feature
+    (whole,) = tfrecord.example({"k": feature})
+    assert whole == b"\x0a\x0c\x0a\x0a\x0a\x01k\x12\x05" + feature
 
 
 def test_a_file_is_what_tensorflow_writes(tmp_path: Path) -> None:
@@ -72,13 +73,24 @@ def test_more_pixels_than_a_float_counts_are_counted() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "top"), [("uint8", 255), ("uint16", 65535)])
-def test_sums_follow_from_the_counts_of_levels(dtype: str, top: int) -> None:
+def test_sums_and_levels_of_whole_numbers(dtype: str, top: int) -> None:
     # Two pixels of two channels: (1, top) and (3, top).
     pixels = np.array([[[1, top], [3, top]]], dtype)
+    total, squares = tallies.sums(pixels)
+    assert (total.tolist(), squares.tolist()) == ([4, 2 * top], [10, 2 * top**2])
     level = levels.values(dtype)
-    counted = levels.count(pixels)
-    assert (counted @ level).tolist() == [4, 2 * top]
-    assert (counted @ level**2).tolist() == [10, 2 * top**2]
+    assert (levels.count(pixels) @ level).tolist() == [4, 2 * top]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_sums_of_many_bytes_are_exact(channels: int) -> None:
+    pixels = np.random.default_rng(channels).integers(0, 256, (257, 301, channels), np.uint8)
+    # A part of a larger image, as a tile's core is.
+    part = pixels[3:250, 7:300]
+    total, squares = tallies.sums(part)
+    exact = part.astype(np.int64)
+    assert total.tolist() == exact.sum(axis=(0, 1)).tolist()
+    assert squares.tolist() == np.square(exact).sum(axis=(0, 1)).tolist()
 
 
 def test_sums_of_floats() -> None:

@@ -370,3 +370,23 @@ def test_the_last_checksum_of_a_png_counts_too(tmp_path: Path, capfd: pytest.Cap
     with pytest.raises(BadFileError, match="corrupt PNG: the checksum of its image data is wrong"):
         decode_image(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_that_ends_in_its_pixels_is_truncated_wherever_it_is_cut() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    stream = BytesIO()
+    Image.fromarray(noise).save(stream, "JPEG")
+    data = stream.getvalue()
+    for kept in range(700, len(data) - 40, 97):
+        with pytest.raises(BadFileError, match="truncated JPEG"):
+            decode_image(data[:kept])
+        # Preallocated, and never filled.
+        with pytest.raises(BadFileError, match="truncated JPEG"):
+            decode_image(data[:kept] + bytes(len(data) - kept))
+
+
+def test_a_jpeg_of_four_inks_is_refused() -> None:
+    stream = BytesIO()
+    Image.new("CMYK", (8, 8)).save(stream, "JPEG")
+    with pytest.raises(BadFileError, match="a CMYK JPEG; save it as grey or RGB"):
+        decode_image(stream.getvalue())

@@ -54,6 +54,28 @@ def test_tiles_add_up_to_the_image(dtype: str, margin: int) -> None:
     assert cut["median"] == pytest.approx(exact, rel=0.02)
 
 
+def test_of_a_large_image_a_part_of_the_values_is_counted_the_same_part_however_it_is_cut() -> None:
+    rng = np.random.default_rng(0)
+    image = np.repeat(rng.normal(120, 20, (1500, 1100, 1)).clip(0, 255).astype(np.uint8), 2, axis=2)
+    mask = np.zeros((1500, 1100), np.uint8)
+    whole, cut = measure(image, mask, 2048), measure(image, mask, 256, 8)
+    # 1,650,000 pixels are 25 times 2^16: every 8th row, and every third column of these.
+    assert sum(whole["histogram"]) == 2 * -(-1500 // 8) * -(-1100 // 3)
+    assert whole["histogram"] == cut["histogram"]
+    assert whole["median"] == cut["median"] == pytest.approx([120, 120], abs=1)
+    # All pixels have a part in these.
+    assert whole["mean"] == pytest.approx(image.mean(axis=(0, 1)), abs=1e-9)
+    assert sum(whole["class_pixels"]) == mask.size
+
+
+def test_one_other_pixel_is_another_colour() -> None:
+    image = np.full((600, 500, 1), 7, np.uint8)
+    mask = np.zeros((600, 500), np.uint8)
+    assert measure(image, mask, 64)["one_colour"]
+    image[599, 333] = 8
+    assert not measure(image, mask, 64)["one_colour"]
+
+
 def test_the_digest_is_of_the_pixels_and_the_size() -> None:
     image, mask = np.arange(48, dtype=np.uint8).reshape(6, 8, 1), np.zeros((6, 8), np.uint8)
     one = measure(image, mask, 4)["pixels"]

@@ -110,6 +110,7 @@ def make_facts() -> MakeFacts:
             set_aside=[],
             held_back=[],
             fingerprints=["0123456789abcdef" * 4],
+            trials=[],
             training={
                 "resumed_from_step": 0, "steps": 700, "best_step": 600, "precision": "float32",
                 "replicas": 1, "parameters": 1945250, "history": history,

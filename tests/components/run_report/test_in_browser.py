@@ -13,6 +13,7 @@ import pytest
 from components.errors import SetAside
 from components.run_report import page
 from components.run_report.facts import ServingCheck
+from components.tuner.trials import Trial
 from tests.components.run_report import browser as browsers
 from tests.components.run_report.browser import Browser
 from tests.components.run_report.conftest import MakeFacts
@@ -77,6 +78,27 @@ FAINT = """
 """
 
 
+def searched_trials(count: int) -> list[Trial]:
+    """Trials of four hyperparameters, the best first, of which each tenth failed."""
+    losses = ("dice", '{"cross_entropy": 1.0, "lovasz": 0.5}')
+    found = []
+    for place in range(count):
+        failed = place >= count - count // 10
+        values = {
+            "train.learning_rate": 10 ** (-4 + 2 * (place * 7 % count) / count),
+            "model.name": ("unet", "squeeze_unet", "deeplab_v3")[place % 3],
+            "train.loss": losses[place % 2],
+            "augment.strength": (place * 11 % count) / count,
+        }
+        iou = None if failed else 0.8 - 0.5 * (place / count) ** 2
+        error = (
+            "A step of 64 tiles does not fit into memory: set train.batch_size." if failed else None
+        )
+        state: Any = "failed" if failed else "completed"
+        found.append(Trial(place + 1, values, state, iou, 1200, 123.4 + place, error))
+    return found
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if browsers.find() is None:
@@ -95,6 +117,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, make_facts: MakeFacts) -> di
         "refused": make_facts(
             floor=0.95, set_aside=long[:3], serving_check=ServingCheck(False, [CHECK])
         ),
+        "searched": make_facts(trials=searched_trials(30)),
         "large": make_facts(classes=names, count=12, set_aside=long),
     }
     for name, facts in told.items():
@@ -104,7 +127,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, make_facts: MakeFacts) -> di
 
 @pytest.mark.parametrize("width", [LAPTOP, PHONE])
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("name", ["usual", "refused", "large"])
+@pytest.mark.parametrize("name", ["usual", "refused", "searched", "large"])
 def test_nothing_sticks_out_is_cut_or_faint(
     browser: Browser, files: dict[str, Path], name: str, dark: bool, width: int
 ) -> None:
@@ -114,8 +137,9 @@ def test_nothing_sticks_out_is_cut_or_faint(
     assert browser.evaluate(STICKING_OUT) == []
     assert browser.evaluate(CUT) == []
     assert browser.evaluate(FAINT) == []
-    # Thirty columns do not fit; few do, on a phone as well.
-    assert browser.evaluate(SCROLLS) == (["Confusion matrix"] if name == "large" else [])
+    # Thirty columns do not fit; few do, on a phone as well, where those of a search do not.
+    scrolled = {"large": ["Confusion matrix"], "searched": ["Trials"] if width == PHONE else []}
+    assert browser.evaluate(SCROLLS) == scrolled.get(name, [])
     assert browser.complaints == []
     assert browser.requests == [files[name].as_uri()]
 

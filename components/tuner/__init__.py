@@ -1,0 +1,1 @@
+"""Tuner: TFX's, which also leaves what became of each trial."""
