@@ -134,8 +134,9 @@ def ingest(folder: Path, out: Path) -> None:
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types import standard_artifacts
 
-    from components.image_example_gen.config import DataConfig, IngestConfig
+    from components.image_example_gen.config import DataConfig
     from components.image_example_gen.executor import Executor
+    from components.image_example_gen.ingest_config import IngestConfig
     from pipeline import engines
     from pipeline.config import PipelineConfig
 

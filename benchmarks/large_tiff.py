@@ -90,7 +90,8 @@ def _objects(side: int) -> Iterator[np.ndarray]:
 def read(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Reads and encodes every tile; what it took, this process's imports included."""
     started = time.monotonic()
-    from components.image_example_gen.config import IngestConfig, layout
+    from components.image_example_gen.config import layout
+    from components.image_example_gen.ingest_config import IngestConfig
     from components.image_example_gen.reading import read_sample
     from components.image_example_gen.sources import paired
     from components.image_example_gen.splitting import Placed

@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from components import tallies, tfrecord
-from components.tfrecord import Feature, example, floats, integers, octets
+from components.tfrecord import Feature, Part, example, floats, integers, octets
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -198,7 +198,7 @@ def encode(record: Record, layout: Layout) -> bytes:
     return b"".join(encode_in_parts(record, layout))
 
 
-def encode_in_parts(record: Record, layout: Layout) -> list[bytes | np.ndarray]:
+def encode_in_parts(record: Record, layout: Layout) -> list[Part]:
     """As `encode`, for `tfrecord.write`: pixels are not copied.
 
     Raises:

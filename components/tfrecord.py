@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import google_crc32c
 import numpy as np
@@ -19,6 +19,9 @@ _VALUE = b"\x0a"  # field 1, of a length: the values of a list, the name of an e
 _LENGTHS = struct.Struct("<Q")
 _CHECKS = struct.Struct("<I")
 
+
+Part: TypeAlias = Any
+"""Of a record: bytes, or a contiguous array; NumPy's types do not say that that is a buffer."""
 
 Feature: TypeAlias = bytes | tuple[bytes, np.ndarray]
 """An encoded feature; or its first bytes, and an array whose bytes follow."""
@@ -53,7 +56,7 @@ def integers(*values: int) -> bytes:
     return _within(b"\x1a", _within(_VALUE, b"".join(map(_varint, values))))
 
 
-def example(features: Mapping[str, Feature]) -> list[bytes | np.ndarray]:
+def example(features: Mapping[str, Feature]) -> list[Part]:
     """A tf.Example, in parts; the same features give the same bytes, in whatever order.
 
     The bytes are those of `SerializeToString(deterministic=True)`, whose map entries are sorted.
@@ -62,7 +65,7 @@ def example(features: Mapping[str, Feature]) -> list[bytes | np.ndarray]:
     Args:
       features: what `octets`, `pixels`, `floats` and `integers` returned, by name.
     """
-    parts: list[bytes | np.ndarray] = []
+    parts: list[Part] = []
     for name in _sorted(tuple(features)):
         feature = features[name]
         if isinstance(feature, bytes):
@@ -71,7 +74,7 @@ def example(features: Mapping[str, Feature]) -> list[bytes | np.ndarray]:
             head, values = feature
             parts += [_head(name, len(head) + values.nbytes) + head, values]
     # Few parts, since each is a call of whoever checks or writes them.
-    joined: list[bytes | np.ndarray] = [_VALUE + _varint(sum(map(_size, parts)))]
+    joined: list[Part] = [_VALUE + _varint(sum(map(_size, parts)))]
     for part in parts:
         if isinstance(part, bytes) and isinstance(joined[-1], bytes):
             joined[-1] += part
@@ -101,11 +104,11 @@ def _key(name: str) -> bytes:
     return _within(_VALUE, name.encode())
 
 
-def _size(part: bytes | np.ndarray) -> int:
+def _size(part: Part) -> int:
     return len(part) if isinstance(part, bytes) else part.nbytes
 
 
-def write(file: BinaryIO, record: bytes | Sequence[bytes | np.ndarray]) -> None:
+def write(file: BinaryIO, record: bytes | Sequence[Part]) -> None:
     """Adds a record, whole or in parts, to a TFRecord file.
 
     https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
@@ -123,7 +126,7 @@ def read(file: BinaryIO) -> Iterator[bytes]:
         file.read(_CHECKS.size)
 
 
-def checksum(*parts: bytes | np.ndarray) -> bytes:
+def checksum(*parts: Part) -> bytes:
     """The 4 bytes of a CRC-32C of parts that follow one another, masked as TFRecord has it.
 
     Args:

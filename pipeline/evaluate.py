@@ -13,7 +13,8 @@ from components import records
 from components.errors import BadFileError, InputError, SetAside
 from components.evaluation.confusion import metrics
 from components.image_example_gen import sources, spans, splitting
-from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.reading import SampleError, read_sample
 from components.image_example_gen.sources.contract import Sample
 from components.image_example_gen.splitting import Placed

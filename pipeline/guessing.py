@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig, Value
+from components.image_example_gen.config import DataConfig, SplitConfig, Value
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.ordering import natural_key
 from components.records import IGNORE
 from pipeline import codings

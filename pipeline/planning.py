@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError
 from components.image_example_gen import sources, spans
-from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig, Value
+from components.image_example_gen.config import DataConfig, SplitConfig, Value
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.sources import manifest, paired
 from components.image_example_gen.splitting import side_by_hash
 from components.places import files_below

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.errors import SetAside
-from components.image_example_gen.config import IngestConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.sources import paired
 from components.records import IGNORE
 from pipeline import codings

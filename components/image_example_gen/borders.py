@@ -14,7 +14,8 @@ import math
 
 import numpy as np
 
-from components.image_example_gen.config import BorderWeightsConfig, DataConfig
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import BorderWeightsConfig
 from components.records import IGNORE
 
 # Half the step from 1 to the next float16: what is less is not seen beside 1.

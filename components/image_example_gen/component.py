@@ -8,7 +8,8 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
 
 from components.image_example_gen import driver, executor
-from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import IngestConfig
 
 
 class ImageExampleGenSpec(component_spec.ComponentSpec):

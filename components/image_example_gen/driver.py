@@ -14,8 +14,9 @@ from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import standard_component_specs
 
 from components.image_example_gen import spans
-from components.image_example_gen.config import DataConfig, IngestConfig, SpansConfig
+from components.image_example_gen.config import DataConfig, SpansConfig
 from components.image_example_gen.fingerprint import fingerprint
+from components.image_example_gen.ingest_config import IngestConfig
 from components.resolving import ledger
 
 progress = logging.getLogger("overtile.progress")

@@ -6,8 +6,6 @@ import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -18,8 +16,9 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
-from components.errors import BadFileError, InputError, SetAside
+from components.errors import InputError, SetAside
 from components.image_example_gen import (
+    hashing,
     integrity,
     leaks,
     shards,
@@ -28,10 +27,10 @@ from components.image_example_gen import (
     splitting,
     workers,
 )
-from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.config import DataConfig
 from components.image_example_gen.exchange import exchange
 from components.image_example_gen.frozen import Frozen
-from components.image_example_gen.sources.contract import Sample, Source
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.telling import telling
 from components.places import files_below, place, use
 from components.records import EVAL, SPLITS, TRAIN
@@ -154,7 +153,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         assert data.path is not None
         is_folder = bool(span.name and not span.manifest)
         root = data.path.parent if is_folder else data.path
-        digests, unreadable = _digest_all(source, listing.samples, data.path)
+        digests, unreadable = hashing.digests(source, listing.samples, data.path)
         samples = [sample for sample in listing.samples if sample.key in digests]
         if frozen:
             placed, held_back = splitting.plan_later(samples, digests, data, frozen.why_held_back)
@@ -300,31 +299,3 @@ def _named_by(span: spans.Span, bad: Sequence[SetAside]) -> list[SetAside]:
     prefix = f"{span.name}/" if span.name and not span.manifest else ""
     named = (dataclasses.replace(entry, file=f"{prefix}{entry.file}") for entry in bad)
     return sorted(named, key=lambda entry: entry.file)
-
-
-def _digest_all(
-    source: Source, samples: Sequence[Sample], root: Path
-) -> tuple[dict[str, str], list[SetAside]]:
-    """Digests of all images, by key; and those that cannot be read.
-
-    Copies are found before anything is decoded, since a copy may not be on the other side.
-    """
-
-    def digest(sample: Sample) -> str | SetAside:
-        try:
-            return source.digest(sample.image)
-        except BadFileError as error:
-            return SetAside(sample.image.name(root), str(error))
-
-    digests, unreadable = {}, []
-    with ThreadPoolExecutor(_READERS) as pool:
-        for sample, found in zip(samples, pool.map(digest, samples), strict=True):
-            if isinstance(found, SetAside):
-                unreadable.append(found)
-            else:
-                digests[sample.key] = found
-    return digests, unreadable
-
-
-# Hashing waits for the disk more than for a core.
-_READERS = 8

@@ -12,8 +12,9 @@ import numpy as np
 
 from components.errors import BadFileError
 from components.image_example_gen import borders, decode, tiling
-from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.config import DataConfig
 from components.image_example_gen.decoders import MAX_PIXELS
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.sources.contract import Box, Labels, Reference, Sample, Source
 from components.image_example_gen.windows import LARGE, Extent
 from components.places import place

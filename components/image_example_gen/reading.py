@@ -9,7 +9,8 @@ import numpy as np
 
 from components.errors import BadFileError, SetAside
 from components.image_example_gen import borders, pieces, sources, tiling
-from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.masks import coding, to_class_ids
 from components.image_example_gen.sources.contract import Reference, Sample
 from components.image_example_gen.splitting import Placed
@@ -87,7 +88,8 @@ def read_sample(
                 tile=start,
                 margin=ingest.margin,
                 group=placed.group,
-                span=span,
+                # A delivery's own number outranks what a list says of its lines.
+                span=span or sample.span or 0,
                 attributes=dict(sample.attributes),
                 source_weight=sample.weight,
                 repeats=_repeats(mask, placed.split, data, ingest),

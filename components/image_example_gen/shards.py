@@ -20,7 +20,8 @@ import apache_beam as beam
 from components import tfrecord
 from components.errors import SetAside
 from components.image_example_gen import image_table
-from components.image_example_gen.config import DataConfig, IngestConfig, layout
+from components.image_example_gen.config import DataConfig, layout
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.measuring import Measurement
 from components.image_example_gen.reading import SampleError, read_sample
 from components.image_example_gen.splitting import Placed

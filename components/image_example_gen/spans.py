@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from components.errors import InputError
 from components.image_example_gen import sources
-from components.image_example_gen.config import SPAN, DataConfig, IngestConfig, SpansConfig
+from components.image_example_gen.config import SPAN, DataConfig, SpansConfig
 from components.image_example_gen.fingerprint import fingerprint
+from components.image_example_gen.ingest_config import IngestConfig
 
 
 class Span(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from components.tuner.trials import Trial
 
 # A range over more than this factor is told apart on a logarithmic axis alone.
 _WIDE = 30.0
+# Letters of a label below a plot, and of all in one line, on a phone.
+_LONGEST, _MOST_LETTERS = 22, 42
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Plot:
         corner; the best trial last, so that it lies on top.
       x_ticks, y_ticks: (label, place in [0, 100]) of each tick; of y from the top.
       best: its value, for those who cannot see it.
+      is_wide: whether the labels below stand in each other's way in one line.
     """
 
     title: str
@@ -32,6 +36,7 @@ class Plot:
     x_ticks: list[tuple[str, float]]
     y_ticks: list[tuple[str, float]]
     best: str
+    is_wide: bool = False
 
 
 def keys(trials: Sequence[Trial]) -> list[str]:
@@ -71,8 +76,14 @@ def value(chosen: Any) -> str:
 
 def rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     """A row a trial, in the order given: the best first."""
+    columns = keys(trials)
+    numeric = [_are_numbers([one.values.get(key) for one in trials]) for key in columns]
     return [
-        {"trial": trial, "values": [value(trial.values.get(key)) for key in keys(trials)]}
+        {
+            "trial": trial,
+            "values": [value(trial.values.get(key)) for key in columns],
+            "numeric": numeric,
+        }
         for trial in trials
     ]
 
@@ -94,11 +105,12 @@ def _plot(done: Sequence[Trial], key: str, searched: Any) -> Plot | None:
     given = [one for one, _ in shown]
     if len(set(map(str, given))) < 2:
         return None
-    numbers = all(isinstance(one, int | float) for one in given)
-    if not numbers:
+    if not _are_numbers(given):
         chosen = sorted(set(given), key=str)
         places = {one: 100 * (place + 0.5) / len(chosen) for place, one in enumerate(chosen)}
-        x_ticks = [(value(one), places[one]) for one in chosen]
+        x_ticks = [
+            (textwrap.shorten(value(one), _LONGEST, placeholder="…"), places[one]) for one in chosen
+        ]
     else:
         log = min(given) > 0 and max(given) > _WIDE * min(given)
         if isinstance(searched, Mapping):
@@ -117,7 +129,12 @@ def _plot(done: Sequence[Trial], key: str, searched: Any) -> Plot | None:
         x_ticks,
         [(f"{tick:.4g}", down(tick)) for tick in y_ticks],
         value(given[0]),
+        is_wide=sum(len(label) + 2 for label, _ in x_ticks) > _MOST_LETTERS,
     )
+
+
+def _are_numbers(given: Sequence[Any]) -> bool:
+    return all(one is None or isinstance(one, int | float) for one in given)
 
 
 def _axis(given: Sequence[float], log: bool) -> tuple[list[tuple[str, float]], dict[float, float]]:

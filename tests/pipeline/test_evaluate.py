@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from components.errors import InputError, SetAside
-from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig
+from components.image_example_gen.config import DataConfig, SplitConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.records import Layout
 from pipeline.evaluate import evaluate
 

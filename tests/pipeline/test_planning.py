@@ -11,7 +11,8 @@ from PIL import Image
 from rich.console import Console
 
 from components.errors import InputError
-from components.image_example_gen.config import DataConfig, IngestConfig, SplitConfig
+from components.image_example_gen.config import DataConfig, SplitConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from pipeline import config, guessing, planning
 from pipeline.guessing import meaning, related_frames, tile_side
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from components.image_example_gen import integrity
-from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import IngestConfig
 
 CLASSES = {"background": (0,), "cell": (255,)}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import components.image_example_gen.executor  # noqa: F401 - loaded once, not by each process
-from components.image_example_gen.config import IngestConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.spans import Request, Span
 from tests.components.image_example_gen import conftest, test_span_records
 

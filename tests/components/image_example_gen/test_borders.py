@@ -11,7 +11,8 @@ from components.image_example_gen.borders import (
     components,
     reach,
 )
-from components.image_example_gen.config import BorderWeightsConfig, DataConfig
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import BorderWeightsConfig
 from components.records import IGNORE
 
 PAPER = BorderWeightsConfig()

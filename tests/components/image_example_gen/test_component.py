@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.errors import InputError
-from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from tests.components.image_example_gen.conftest import data_of, ingest, make_pair
 
 SPLIT = {"train": ("f0..f3",), "eval": ("f4..f5",)}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from components.image_example_gen import workers
-from components.image_example_gen.config import IngestConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.places import files_below, place
 from tests.components.image_example_gen.conftest import data_of, make_pair
 from tests.filesystems import MemoryFileSystem

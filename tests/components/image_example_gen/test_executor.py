@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from components.errors import InputError
-from components.image_example_gen.config import IngestConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.records import EVAL, TRAIN
 from tests.components.image_example_gen.conftest import Ingested, data_of, ingest, make_pair
 

@@ -11,7 +11,8 @@ import tifffile
 
 from components.errors import InputError
 from components.image_example_gen import pieces
-from components.image_example_gen.config import DataConfig, IngestConfig, layout
+from components.image_example_gen.config import DataConfig, layout
+from components.image_example_gen.ingest_config import IngestConfig
 from components.records import EVAL, TRAIN, parse, parse_repeats
 from tests.components.image_example_gen.conftest import data_of, ingest, make_pair
 

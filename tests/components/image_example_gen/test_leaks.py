@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from components.image_example_gen import duplicates, image_table, splitting
-from components.image_example_gen.config import IngestConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.sources.contract import Reference, Sample
 from tests.components.image_example_gen.conftest import Ingested, data_of, ingest, make_pair
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from components.errors import InputError
 from components.image_example_gen import sources
-from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.sources import manifest
 from components.image_example_gen.splitting import plan
 from components.records import parse

@@ -12,7 +12,8 @@ import tifffile
 from PIL import Image
 
 from components.image_example_gen import decode, pieces
-from components.image_example_gen.config import DataConfig, IngestConfig, layout
+from components.image_example_gen.config import DataConfig, layout
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.reading import SampleError, read_sample
 from components.image_example_gen.shards import Shard, WriteShards, take_reports
 from components.image_example_gen.sources import paired, stack

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from components.errors import BadFileError
-from components.image_example_gen.config import IngestConfig
+from components.image_example_gen import sources
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.reading import SampleError, fit, read_sample
 from components.image_example_gen.sources import paired
 from components.image_example_gen.splitting import Placed
@@ -98,3 +100,22 @@ def test_transparency_is_dropped_or_laid_on_a_ground():
     assert fit(image, 1, "uint8", "black").tolist() == [[[25], [100], [0]]]
     with pytest.raises(BadFileError, match=r"float32 alpha cannot be laid on white"):
         fit(image.astype(np.float32), 1, "float32", "white")
+
+
+def test_a_list_may_say_which_delivery_an_image_is_of(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 4), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("image,mask,span\na.png,a.png,7\n")
+    data = DataConfig(
+        path=tmp_path,
+        format="manifest",
+        manifest="list.csv",
+        channels=1,
+        dtype="uint8",
+        classes={"none": (0,), "one": (1,)},
+    )
+    (sample,) = sources.listing(data).samples
+    placed = Placed(sample, "train", "a", "0" * 64)
+    assert [record.span for record in read_sample(placed, data, IngestConfig(tile=4))] == [7]
+    # Where deliveries are folders or lists of their own, these are numbered.
+    assert [record.span for record in read_sample(placed, data, IngestConfig(tile=4), 9)] == [9]

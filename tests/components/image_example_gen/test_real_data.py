@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from components.image_example_gen import sources
-from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.reading import read_pair
 from components.image_example_gen.sources.contract import Sample
 from components.records import IGNORE

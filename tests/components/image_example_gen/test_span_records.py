@@ -13,9 +13,10 @@ from PIL import Image
 
 from components.errors import InputError
 from components.image_example_gen import duplicates, integrity, spans
-from components.image_example_gen.config import IngestConfig, SpansConfig
+from components.image_example_gen.config import SpansConfig
 from components.image_example_gen.executor import Executor
 from components.image_example_gen.frozen import Frozen
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.spans import Request, Span
 from tests.components.image_example_gen.conftest import data_of, make_pair
 

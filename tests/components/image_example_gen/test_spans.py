@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from components.errors import InputError
 from components.image_example_gen import spans
-from components.image_example_gen.config import DataConfig, IngestConfig, SpansConfig
+from components.image_example_gen.config import DataConfig, SpansConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.spans import Request, Span
 from tests.components.image_example_gen.conftest import data_of, make_pair
 
