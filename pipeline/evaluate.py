@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from components import records
-from components.errors import BadFileError, InputError, SetAside
+from components.errors import InputError, SetAside
+from components.evaluation import slices as slicing
 from components.evaluation.confusion import metrics
-from components.image_example_gen import sources, spans, splitting
+from components.image_example_gen import hashing, sources, spans, splitting
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.reading import SampleError, read_sample
@@ -38,6 +39,7 @@ class Evaluation:
       metrics: `mean_iou`, `iou/<class>`, ...; without the undefined ones.
       confusion: pixels, rows are labels, columns predictions.
       set_aside: files that could not be used.
+      slices: the metrics on the images of each value of an attribute, `site=A`.
     """
 
     model: str
@@ -46,13 +48,20 @@ class Evaluation:
     metrics: dict[str, float]
     confusion: list[list[int]]
     set_aside: list[SetAside]
+    slices: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What `overtile evaluate --json` prints."""
         return dataclasses.asdict(self)
 
 
-def evaluate(model: Model, data: DataConfig, ingest: IngestConfig, whole: bool) -> Evaluation:
+def evaluate(
+    model: Model,
+    data: DataConfig,
+    ingest: IngestConfig,
+    whole: bool,
+    slices: Sequence[str] = (),
+) -> Evaluation:
     """Compares a model's masks with labels.
 
     Args:
@@ -61,6 +70,7 @@ def evaluate(model: Model, data: DataConfig, ingest: IngestConfig, whole: bool) 
       ingest: how they are cut into tiles.
       whole: whether all images evaluate, or only those that a run with this configuration keeps
         from training.
+      slices: attributes of images, of whose values each has metrics of its own.
 
     Raises:
       InputError: there are no such images, or their classes are not the model's.
@@ -88,6 +98,7 @@ def evaluate(model: Model, data: DataConfig, ingest: IngestConfig, whole: bool) 
         placed = _kept_from_training(listing.samples, data, bad)
 
     confusion = np.zeros((len(layout.classes), len(layout.classes)), np.int64)
+    by_slice: dict[str, np.ndarray] = {}
     images = 0
     for place, sample in enumerate(placed):
         progress.info("", extra={"what": "image", "done": place, "total": len(placed)})
@@ -97,21 +108,32 @@ def evaluate(model: Model, data: DataConfig, ingest: IngestConfig, whole: bool) 
             for batch in _batches(sample, data, ingest, layout):
                 counted += model.confusion(batch)
             confusion += counted
+            for name in _slices(sample.sample, slices):
+                by_slice[name] = by_slice.get(name, 0) + counted
             images += 1
         except SampleError as error:
             bad.append(error.set_aside)
     progress.info("", extra={"what": "image", "done": len(placed), "total": len(placed)})
     if not images:
         raise InputError(f"None of the {len(placed)} images in {data.path} can be read.", bad)
-    values = metrics(confusion, layout.classes)
     return Evaluation(
         model=str(model.path),
         data=str(data.path),
         images=images,
-        metrics={name: value for name, value in values.items() if np.isfinite(value)},
+        metrics=_defined(confusion, layout.classes),
         confusion=confusion.tolist(),
         set_aside=sorted(bad, key=lambda entry: entry.file),
+        slices={name: _defined(by_slice[name], layout.classes) for name in sorted(by_slice)},
     )
+
+
+def _slices(sample: Sample, wanted: Sequence[str]) -> list[str]:
+    return [slicing.name({name: value}) for name, value in sample.attributes if name in wanted]
+
+
+def _defined(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    values = metrics(confusion, classes)
+    return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
 def _batches(
@@ -132,12 +154,7 @@ def _kept_from_training(
 ) -> list[Placed]:
     """The images of the eval split; adds those that cannot be read to `bad`."""
     assert data.path is not None
-    source = sources.of(data)
-    digests: dict[str, str] = {}
-    for sample in samples:
-        try:
-            digests[sample.key] = source.digest(sample.image)
-        except BadFileError as error:
-            bad.append(SetAside(sample.image.name(data.path), str(error)))
+    digests, unreadable = hashing.digests(sources.of(data), samples, data.path)
+    bad += unreadable
     plan = splitting.plan([sample for sample in samples if sample.key in digests], digests, data)
     return [place for place in plan.placed if place.split == records.EVAL]

@@ -107,6 +107,9 @@ def show_evaluation(console: Console, values: Mapping[str, Any]) -> None:
     """The metrics of a model on a data set; `values` as `Evaluation.to_json` gives them."""
     console.print(iou_table(values["metrics"], None, {}))
     console.print()
+    if values["slices"]:
+        console.print(slice_table(values["slices"]))
+        console.print()
     show_set_aside(console, values["set_aside"])
     facts = Text(f"{_count(values['images'], 'image')} of {short(values['data'])}, model ")
     console.print(facts.append(short(values["model"])), style="dim", soft_wrap=True)

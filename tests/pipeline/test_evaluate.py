@@ -58,6 +58,21 @@ def test_every_labelled_pixel_counts_once(tmp_path: Path) -> None:
     assert found.metrics["mean_iou"] == pytest.approx(3 / 76)
 
 
+def test_slices_have_metrics_of_their_own(tmp_path: Path) -> None:
+    section = data(tmp_path)
+    lines = [f"images/{n}.png,masks/{n}.png,{site},x" for n, site in enumerate("AABB")]
+    (tmp_path / "list.csv").write_text("\n".join(["image,mask,site,dose", *lines]))
+    section = section.model_copy(update={"format": "manifest", "manifest": "list.csv"})
+    model: Any = AlwaysCell()
+    found = evaluate(model, section, IngestConfig(tile=3), whole=True, slices=("site",))
+    # Of A's 38 pixels 0 + 1 are cells, of B's 2 + 3; all are taken for cells.
+    assert {name: values["iou/cell"] for name, values in found.slices.items()} == {
+        "site=A": pytest.approx(1 / 38),
+        "site=B": pytest.approx(5 / 38),
+    }
+    assert found.metrics["iou/cell"] == pytest.approx(6 / 76)
+
+
 def test_of_the_own_data_set_only_what_did_not_train(tmp_path: Path) -> None:
     section = data(tmp_path, split=SplitConfig(train=("0..2",), eval=("3",)))
     found = run(section, whole=False)
