@@ -11,12 +11,21 @@ import numpy as np
 
 from components import records
 from components.errors import InputError, SetAside
+from components.evaluation import seg
 from components.evaluation import slices as slicing
 from components.evaluation.confusion import metrics
-from components.image_example_gen import hashing, sources, spans, splitting
-from components.image_example_gen.config import DataConfig
+from components.image_example_gen import (
+    borders,
+    hashing,
+    masks,
+    pieces,
+    sources,
+    spans,
+    splitting,
+)
+from components.image_example_gen.config import BORDER, DataConfig
 from components.image_example_gen.ingest_config import IngestConfig
-from components.image_example_gen.reading import SampleError, read_sample
+from components.image_example_gen.reading import SampleError, read_pair, read_sample
 from components.image_example_gen.sources.contract import Sample
 from components.image_example_gen.splitting import Placed
 from pipeline import planning
@@ -36,7 +45,8 @@ class Evaluation:
       model: its folder.
       data: the data set's folder.
       images: that were evaluated.
-      metrics: `mean_iou`, `iou/<class>`, ...; without the undefined ones.
+      metrics: `mean_iou`, `iou/<class>`, ...; without the undefined ones. Where the labels tell
+        objects apart also `seg` (components.evaluation.seg).
       confusion: pixels, rows are labels, columns predictions.
       set_aside: files that could not be used.
       slices: the metrics on the images of each value of an attribute, `site=A`.
@@ -99,6 +109,7 @@ def evaluate(
 
     confusion = np.zeros((len(layout.classes), len(layout.classes)), np.int64)
     by_slice: dict[str, np.ndarray] = {}
+    objects = _Objects(model, data, ingest)
     images = 0
     for place, sample in enumerate(placed):
         progress.info("", extra={"what": "image", "done": place, "total": len(placed)})
@@ -107,6 +118,7 @@ def evaluate(
             counted = np.zeros_like(confusion)
             for batch in _batches(sample, data, ingest, layout):
                 counted += model.confusion(batch)
+            objects.add(sample.sample)
             confusion += counted
             for name in _slices(sample.sample, slices):
                 by_slice[name] = by_slice.get(name, 0) + counted
@@ -120,11 +132,42 @@ def evaluate(
         model=str(model.path),
         data=str(data.path),
         images=images,
-        metrics=_defined(confusion, layout.classes),
+        metrics={**_defined(confusion, layout.classes), **objects.metrics()},
         confusion=confusion.tolist(),
         set_aside=sorted(bad, key=lambda entry: entry.file),
         slices={name: _defined(by_slice[name], layout.classes) for name in sorted(by_slice)},
     )
+
+
+class _Objects:
+    """How well a model tells objects apart, where the labels do."""
+
+    def __init__(self, model: Model, data: DataConfig, ingest: IngestConfig) -> None:
+        self._model, self._data = model, data
+        names = masks.coding(data).names
+        background = borders.background_class(data, ingest.background)
+        self._none = [background, names.get(BORDER, background)]
+        self._values: list[np.ndarray] | None = []
+
+    def add(self, sample: Sample) -> None:
+        """Adds an image; raises SampleError where it cannot be read."""
+        # Objects of an image that is read piece by piece are not known as wholes.
+        if self._values is None or pieces.large(sample.image):
+            return
+        pair = read_pair(sample, self._data)
+        if pair.instances is None:
+            self._values = None
+            return
+        predicted = self._model.mask(pair.image)
+        nothing = np.isin(predicted, self._none) | (pair.mask == records.IGNORE)
+        predicted = np.where(nothing, records.IGNORE, predicted)
+        labelled = np.where(pair.mask == records.IGNORE, 0, pair.instances)
+        self._values.append(seg.values(labelled, borders.components(predicted, records.IGNORE)))
+
+    def metrics(self) -> dict[str, float]:
+        """`seg`, if it is known."""
+        values = np.concatenate(self._values) if self._values else np.zeros(0)
+        return {"seg": float(values.mean())} if len(values) else {}
 
 
 def _slices(sample: Sample, wanted: Sequence[str]) -> list[str]:

@@ -107,6 +107,8 @@ def show_evaluation(console: Console, values: Mapping[str, Any]) -> None:
     """The metrics of a model on a data set; `values` as `Evaluation.to_json` gives them."""
     console.print(iou_table(values["metrics"], None, {}))
     console.print()
+    if "seg" in values["metrics"]:
+        console.print(f"Objects are told apart with a SEG of {values['metrics']['seg']:.3f}.\n")
     if values["slices"]:
         console.print(slice_table(values["slices"]))
         console.print()

@@ -18,6 +18,9 @@ class AlwaysCell:
     path = Path("serving/7")
     layout = Layout(1, "uint8", ("background", "cell"))
 
+    def mask(self, image: np.ndarray) -> np.ndarray:
+        return np.ones(image.shape[:2], np.uint8)
+
     def confusion(self, examples: list[bytes]) -> np.ndarray:
         import tensorflow as tf
 
@@ -54,6 +57,7 @@ def test_every_labelled_pixel_counts_once(tmp_path: Path) -> None:
     # 70 others are taken for cells: IoU 6 / 76, and 0 of the background.
     assert found.confusion == [[0, 70], [0, 6]]
     assert found.images == 4
+    assert "seg" not in found.metrics
     assert found.metrics["iou/cell"] == pytest.approx(6 / 76)
     assert found.metrics["mean_iou"] == pytest.approx(3 / 76)
 
@@ -71,6 +75,26 @@ def test_slices_have_metrics_of_their_own(tmp_path: Path) -> None:
         "site=B": pytest.approx(5 / 38),
     }
     assert found.metrics["iou/cell"] == pytest.approx(6 / 76)
+
+
+def test_where_the_labels_tell_objects_apart_they_are_measured(tmp_path: Path) -> None:
+    for name in ("images", "masks"):
+        (tmp_path / "a" / name).mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "a/images/a.png"), np.zeros((4, 6), np.uint8))
+    for number, (left, right) in enumerate([(0, 4), (4, 6)]):
+        mask = np.zeros((4, 6), np.uint8)
+        mask[:, left:right] = 255
+        cv2.imwrite(str(tmp_path / f"a/masks/{number}.png"), mask)
+    section = DataConfig(
+        path=tmp_path,
+        format="paired",
+        images="*/images",
+        masks="*/masks",
+        mask_per="object",
+        classes={"background": (0,), "cell": (255,)},
+    )
+    # Objects of 16 and 8 pixels, which the model takes for one of 24: 16 / 24 and 8 / 24.
+    assert run(section, whole=True).metrics["seg"] == pytest.approx(0.5)
 
 
 def test_of_the_own_data_set_only_what_did_not_train(tmp_path: Path) -> None:

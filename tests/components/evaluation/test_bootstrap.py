@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.evaluation.bootstrap import intervals, marginals
+from components.evaluation.bootstrap import differences, intervals, marginals
 
 CLASSES = ["dark", "bright"]
 
@@ -63,3 +63,25 @@ def test_draws_in_portions_are_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.evaluation.bootstrap._MOST_DRAWN", 7)
     images = marginals(np.array([[[10, 0], [0, 0]], [[0, 10], [0, 0]]]))
     assert intervals(images, CLASSES)["iou/dark"] == (0.0, 1.0)
+
+
+def test_what_is_hard_for_both_has_no_part_in_a_difference() -> None:
+    # Three images of ten dark pixels, of which the first model finds 10, 5, 1 and the second one
+    # pixel less each time: the IoU differs by 0.1 whichever images are drawn, though each model's
+    # own reaches from 0.1 to 1.
+    hits = np.array([10, 5, 1])
+    first, second = (
+        marginals(np.array([[[found, 10 - found], [0, 0]] for found in hits - fewer]))
+        for fewer in (0, 1)
+    )
+    low, high = intervals(first, CLASSES)["iou/dark"]
+    assert high - low > 0.5
+    assert differences(first, second, CLASSES)["iou/dark"] == pytest.approx((0.1, 0.1))
+    assert differences(second, first, CLASSES)["iou/dark"] == pytest.approx((-0.1, -0.1))
+
+
+def test_a_difference_is_of_the_same_labels() -> None:
+    first = marginals(np.array([[[1, 0], [0, 1]]] * 2))
+    with pytest.raises(ValueError, match="not evaluated on the same labels"):
+        differences(first, marginals(np.array([[[2, 0], [0, 0]]] * 2)), CLASSES)
+    assert differences(first[:1], first[:1], CLASSES) == {}
