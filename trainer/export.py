@@ -16,6 +16,8 @@ from trainer import input as model_input
 from trainer.metrics import confusion
 from trainer.models.registry import Geometry
 
+Refinement = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
 # An image whose sides are at most this long is predicted in one piece.
 WHOLE = 1024
 # A larger one is cut into cores of this side, each seen with this much context around it. A padded
@@ -34,14 +36,16 @@ class Exported(tf.Module):
         whole: int = WHOLE,
         core: int = CORE,
         context: int = CONTEXT,
+        refine: Refinement | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self._refine = refine or (lambda images, logits: logits)
         self._layout, self._geometry = layout, geometry
         self._whole, self._core, self._context = whole, core, context
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
-        """Logits of whole images, in one piece.
+        """Logits of whole images, in one piece, refined.
 
         Args:
           images: [N, H, W, C] of any dtype.
@@ -52,12 +56,13 @@ class Exported(tf.Module):
         framed, inside = model_input.surround(
             images, self._geometry, model_input.surroundings(self._geometry)
         )
-        return self.model(framed, training=False)[inside]
+        return self._refine(images, self.model(framed, training=False)[inside])
 
     def tiled(self, images: tf.Tensor, finish: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """`finish(logits)` of images of any size, cut into overlapping, mirrored tiles.
 
-        One tile is in memory at a time, so memory beyond the result is bounded by the tile.
+        One tile is in memory at a time, so memory beyond the result is bounded by the tile. What
+        refines logits sees a tile and its context.
 
         Args:
           images: [N, H, W, C] of any dtype.
@@ -68,16 +73,22 @@ class Exported(tf.Module):
         """
         # What a network without padding loses is context already.
         context = 0 if self._geometry.margin else self._context
-        core = self._geometry.output_size(self._core + 2 * context) - 2 * context
-        around = context + self._geometry.margin
+        answer = self._geometry.output_size(self._core + 2 * context)
+        # Pooling meets each pixel in the same place of its window as in the whole image.
+        core = (answer - 2 * context) // self._geometry.stride * self._geometry.stride
+        margin = self._geometry.margin
         size = tf.shape(images)[1:3]
         grid = -(-size // core)
         n = tf.shape(images)[0]
 
         def tile(index: tf.Tensor) -> tf.Tensor:
             start = tf.stack([index // grid[1], index % grid[1]]) * core
-            window = model_input.mirror(images, start - around, tf.fill([2], core + 2 * around))
+            window = model_input.mirror(
+                images, start - context - margin, tf.fill([2], answer + 2 * margin)
+            )
             logits = self.model(tf.cast(window, tf.float32), training=False)
+            seen = window[:, margin : margin + answer, margin : margin + answer]
+            logits = self._refine(seen, logits)
             return finish(logits[:, context : context + core, context : context + core])
 
         tiles = tf.map_fn(
@@ -152,6 +163,7 @@ def export(
     directory: str,
     description: Mapping[str, Any],
     warm_up_image: tf.Tensor,
+    refine: Refinement | None = None,
 ) -> None:
     """Writes a SavedModel.
 
@@ -163,9 +175,11 @@ def export(
       description: goes to `assets.extra/overtile.json`, beside the layout.
       warm_up_image: [H, W, C] of the layout's dtype; the requests that warm a server up ask for
         its mask.
+      refine: of (images, logits), what improves the logits of whole images in all signatures:
+        `registry.refinement`.
     """
     layout = layout.plain()  # weights and the like have a part in training alone
-    exported = Exported(model, layout, geometry)
+    exported = Exported(model, layout, geometry, refine=refine)
 
     def signature(function: Any, name: str, shape: list[int | None], dtype: str) -> Any:
         return tf.function(

@@ -36,11 +36,14 @@ def png(image: np.ndarray) -> tf.Tensor:
 
 
 @pytest.mark.parametrize("size", [(70, 50), (64, 64), (13, 90)])
+@pytest.mark.parametrize("depth", [2, 3])  # at depth 3 outputs are 4 more than multiples of 8
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
 def test_tiles_of_a_valid_network_equal_the_whole_image(
-    size: tuple[int, int], layout: Layout
+    size: tuple[int, int], depth: int, upsampling: str, layout: Layout
 ) -> None:
-    geometry = registry.geometry("unet", VALID)
-    exported = Exported(model(VALID), layout, geometry, core=20)
+    options = {**VALID, "depth": depth, "upsampling": upsampling}
+    geometry = registry.geometry("unet", options)
+    exported = Exported(model(options), layout, geometry, core=20)
     images = tf.random.stateless_uniform([2, *size, 1], [1, 2], maxval=255)
     whole = exported.logits(images)
     tiled = exported.tiled(images, tf.identity)

@@ -39,6 +39,36 @@ def normalise(
     )(inputs)
 
 
+def three_channels(inputs: Any) -> Any:
+    """What networks see that were made for colour images.
+
+    Args:
+      inputs: [N, H, W, C].
+
+    Returns:
+      [N, H, W, 3]: one channel is repeated, others than three are mixed by a 1 x 1 convolution.
+    """
+    channels = inputs.shape[-1]
+    if channels == 1:
+        return keras.layers.Concatenate()([inputs] * 3)
+    if channels != 3:
+        return keras.layers.Conv2D(3, 1, name="to_three_channels")(inputs)
+    return inputs
+
+
+def grey_level(dtype: str, deviation: Sequence[float]) -> float:
+    """What corresponds to one grey level of 8 bits, in the pixels' own unit.
+
+    With other than 8 bits the range that is used is rarely that of the type. The train split's
+    deviation then counts as 58 grey levels, which is that of ImageNet's photographs.
+
+    Args:
+      dtype: of the pixels.
+      deviation: standard deviation of each channel over the train split, in the pixels' own unit.
+    """
+    return 1.0 if dtype == "uint8" else sum(deviation) / len(deviation) / 58
+
+
 class ImageNormalization(keras.layers.Layer):
     """Takes each image's own mean away and divides by its own deviation, channel by channel."""
 

@@ -1,11 +1,35 @@
-"""Finds an architecture by the name that a configuration gives."""
+"""Finds an architecture by the name that a configuration gives.
+
+To add one, write its options in `trainer.models.options` (pydantic, without Keras), write a module
+beside this one, and append a line to the table below: name, module, options class. Several names
+may share a module: each then has an options class of its own, a subclass that says in a `ClassVar`
+which variant it is. The module defines
+
+- `build(inputs, classes, options)`: from float32 [N, H, W, C], normalised, to logits,
+  float32 [N, H', W', K]. Layers with weights have names of their own that stay the same from one
+  variant to the next: `train.start_from` matches weights by these names.
+- `geometry(options) -> Geometry`: how H' follows from H.
+
+and, where it has a use for them,
+
+- `refine(images, logits, options) -> logits`: improves what the network says of whole images
+  (float32 [N, H, W, C] in grey levels of 8 bits, and [N, H, W, K]) with TensorFlow operations. It
+  has a part in evaluation, export and serving, none in training.
+- `prepare(model, images, options)`: trains a new model's weights before training begins, from
+  images alone; `images` is an endless tf.data.Dataset of float32 [N, H, W, C] in the pixels' own
+  unit, training batches without their masks. It runs once, before the first checkpoint, and not
+  where weights come from another model.
+"""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -13,13 +37,31 @@ from trainer.models import options as known_options
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
-_OPTIONS: dict[str, type[BaseModel]] = {
-    "unet": known_options.UNetOptions,
-    "fcn8s": known_options.FCN8sOptions,
+
+class _Architecture(NamedTuple):
+    """Where an architecture is built, and what it lets you choose."""
+
+    module: str
+    options: type[BaseModel]
+
+
+_TABLE: dict[str, _Architecture] = {
+    "unet": _Architecture("unet", known_options.UNetOptions),
+    "fcn32s": _Architecture("fcn", known_options.FCN32sOptions),
+    "fcn16s": _Architecture("fcn", known_options.FCN16sOptions),
+    "fcn8s": _Architecture("fcn", known_options.FCN8sOptions),
+    "autoencoder_fcn": _Architecture("autoencoder", known_options.AutoencoderFCNOptions),
+    "patch_classifier": _Architecture("patch_classifier", known_options.PatchClassifierOptions),
+    "segnet": _Architecture("segnet", known_options.SegNetOptions),
+    "deconvnet": _Architecture("deconvnet", known_options.DeconvNetOptions),
+    "squeeze_unet": _Architecture("squeeze_unet", known_options.SqueezeUNetOptions),
+    "deeplab_v2": _Architecture("deeplab", known_options.DeepLabV2Options),
+    "deeplab_v3": _Architecture("deeplab", known_options.DeepLabV3Options),
 }
-NAMES = tuple(_OPTIONS)
-"""An architecture's name is also its module's."""
+NAMES = tuple(_TABLE)
+"""What `model.name` may be."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +96,21 @@ def options(name: str, values: Mapping[str, Any]) -> Any:
     Raises:
       ValueError: an option is unknown or its value not allowed (pydantic.ValidationError).
     """
-    return _OPTIONS[name](**values)
+    return _TABLE[name].options(**values)
 
 
 def describe(name: str) -> dict[str, str]:
     """What each option of an architecture means."""
-    return {key: field.description or "" for key, field in _OPTIONS[name].model_fields.items()}
+    fields = _TABLE[name].options.model_fields
+    return {key: field.description or "" for key, field in fields.items()}
+
+
+def document(name: str) -> str:
+    """What an architecture's module says of itself, its paper first; without importing it."""
+    found = importlib.util.find_spec(f"trainer.models.{_TABLE[name].module}")
+    assert found is not None
+    assert found.origin is not None
+    return ast.get_docstring(ast.parse(Path(found.origin).read_text(encoding="utf-8"))) or ""
 
 
 def build(
@@ -101,5 +152,44 @@ def geometry(name: str, values: Mapping[str, Any]) -> Geometry:
     return _module(name).geometry(options(name, values))
 
 
+def are_related(name: str, other: str) -> bool:
+    """Whether two architectures are variants of one, whose layers match by name."""
+    return _TABLE[name].module == _TABLE[other].module
+
+
+def refinement(
+    name: str, values: Mapping[str, Any], grey_level: float = 1.0
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:
+    """An architecture's `refine` with its options, of (images, logits); None where it has none.
+
+    Args:
+      name: one of NAMES.
+      values: its options.
+      grey_level: of the images, `pixels.grey_level`.
+    """
+    refine = getattr(_module(name), "refine", None)
+    if refine is None:
+        return None
+    chosen = options(name, values)
+
+    def refined(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return refine(tf.cast(images, tf.float32) / grey_level, logits, chosen)
+
+    return refined
+
+
+def preparation(
+    name: str, values: Mapping[str, Any]
+) -> Callable[[keras.Model, tf.data.Dataset], None] | None:
+    """An architecture's `prepare` with its options, of (model, images); None where it has none."""
+    prepare = getattr(_module(name), "prepare", None)
+    if prepare is None:
+        return None
+    chosen = options(name, values)
+    return lambda model, images: prepare(model, images, chosen)
+
+
 def _module(name: str) -> Any:
-    return importlib.import_module(f"trainer.models.{name}")
+    return importlib.import_module(f"trainer.models.{_TABLE[name].module}")

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import keras
+import numpy as np
 import pytest
 
+from tests.trainer.models import checks
 from trainer.models import registry
 from trainer.models.options import UNetOptions
 
@@ -24,8 +29,9 @@ def test_the_papers_unet_has_its_size_and_parameters() -> None:
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_geometry_foretells_the_output_size(depth: int, padding: str) -> None:
-    options = {"width": 2, "depth": depth, "padding": padding}
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_geometry_foretells_the_output_size(depth: int, padding: str, upsampling: str) -> None:
+    options = {"width": 2, "depth": depth, "padding": padding, "upsampling": upsampling}
     geometry = registry.geometry("unet", options)
     model = registry.build("unet", options, classes=3, mean=[0.0], deviation=[1.0])
     for wanted in (1, 37, 64):
@@ -40,6 +46,47 @@ def test_the_papers_geometry() -> None:
     assert geometry.input_size(388) == 572
     # The next size is a stride of 16 further.
     assert (geometry.input_size(389), geometry.output_size(389)) == (588, 404)
+
+
+def test_parameters_with_resize() -> None:
+    model = registry.build(
+        "unet", {**PAPER, "upsampling": "resize"}, classes=2, mean=[0.0], deviation=[1.0]
+    )
+    # The up-convolution from 2b to b channels has 9 * 2bb in the place of 4 * 2bb: 10bb more for
+    # b = 512, 256, 128, 64, whose squares add up to 348160.
+    assert model.count_params() == 31_030_658 + 10 * 348_160
+
+
+def test_resize_leaves_no_checkerboard_on_an_even_image() -> None:
+    def contrast(upsampling: str) -> float:
+        keras.utils.set_random_seed(3)
+        options = {"width": 4, "depth": 2, "normalisation": "none", "upsampling": upsampling}
+        model = registry.build("unet", options, classes=2, mean=[0.0], deviation=[1.0])
+        # Away from the border, whose padding reaches 44 pixels inwards.
+        inner = model(np.ones((1, 128, 128, 1), np.float32)).numpy()[:, 48:80, 48:80]
+        return float(np.ptp(inner, axis=(1, 2)).max())
+
+    assert contrast("transposed") > 0.01
+    assert contrast("resize") < 1e-5
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_one_record_is_overfitted(upsampling: str) -> None:
+    checks.check_overfits("unet", {"width": 4, "depth": 2, "upsampling": upsampling})
+
+
+def test_the_export_with_resize_answers_alike(tmp_path: Path) -> None:
+    options = {"width": 4, "depth": 2, "padding": "valid", "upsampling": "resize"}
+    checks.check_export("unet", options, tmp_path)
+
+
+def test_dropout_is_at_the_end_of_the_contracting_path() -> None:
+    model = registry.build("unet", PAPER, classes=2, mean=[0.0], deviation=[1.0])
+    names = [layer.name for layer in model.layers]
+    # After the last two pairs of convolutions, as in the authors' network; nowhere else.
+    for block in ("down3", "bottom"):
+        assert names.index(f"{block}_dropout") == names.index(f"{block}_relu2") + 1
+    assert sum("dropout" in name for name in names) == 2
 
 
 def test_an_unknown_option_is_refused() -> None:
