@@ -21,6 +21,8 @@ class WeightAverage(keras.callbacks.Callback):
       variables: what a checkpoint has to keep: the number of steps, and an average a weight.
     """
 
+    _supports_tf_logs = True  # it looks at none; Keras 2 would read all of them after each step
+
     def __init__(self, model: keras.Model, decay: float) -> None:
         super().__init__()
         self._model = model
@@ -37,6 +39,11 @@ class WeightAverage(keras.callbacks.Callback):
                 average.assign(kept * average + (1 - kept) * weight)
 
         self._update = update
+
+    def begin(self) -> None:
+        """Starts anew from the model's weights as they are."""
+        for variable, value in zip(self.variables, [0, *self._model.get_weights()]):
+            variable.assign(value)
 
     def weights(self) -> list[np.ndarray]:
         """The averages, in the order of the model's `get_weights`."""

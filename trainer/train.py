@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import functools
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,73 +15,24 @@ import keras
 import tensorflow as tf
 
 from components.errors import InputError
-from components.records import Layout, parse
+from components.records import parse
 from components.superseded import of_files
-from trainer import export, schedules, warm_start
+from trainer import export, fitting, memory, schedules, starting, workers
 from trainer import input as model_input
 from trainer import strategy as devices
 from trainer.averaging import WeightAverage
-from trainer.callbacks import Checkpoints, Progress
-from trainer.config import AugmentConfig, ModelConfig, TrainConfig
+from trainer.callbacks import Progress
+from trainer.checkpoints import Checkpoints
 from trainer.losses import Loss
 from trainer.metrics import MeanIoU
-from trainer.models import registry
+from trainer.models import pixels, registry
+from trainer.settings import Settings, key
 from trainer.statistics import Statistics, class_weights, read
+from trainer.trainee import Trainee
 
 progress = logging.getLogger("overtile.progress")
 
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What the DAG tells the Trainer and the Tuner, as their `custom_config`.
-
-    Attributes:
-      layout: of the records.
-      model, train, augment: sections of the configuration.
-    """
-
-    layout: Layout
-    model: ModelConfig
-    train: TrainConfig
-    augment: AugmentConfig
-
-    def to_json(self) -> dict[str, Any]:
-        """A dict of JSON values."""
-        sections = {name: getattr(self, name) for name in ("model", "train", "augment")}
-        return {
-            "layout": self.layout.to_json(),
-            **{name: section.model_dump(mode="json") for name, section in sections.items()},
-        }
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Settings:
-        """The settings that `to_json` wrote; further keys are somebody else's."""
-        return cls(
-            Layout.from_json(values["layout"]),
-            ModelConfig(**values["model"]),
-            TrainConfig(**values["train"]),
-            AugmentConfig(**values["augment"]),
-        )
-
-    def replaced(self, values: Mapping[str, Any]) -> Settings:
-        """With hyperparameters `train.KEY` and `model.KEY`; others are left out."""
-        train, options = dict(self.train), dict(self.model.options)
-        for name, value in values.items():
-            section, _, key = name.partition(".")
-            if section == "train":
-                train[key] = value
-            elif section == "model":
-                options[key] = value
-        return dataclasses.replace(
-            self,
-            train=TrainConfig(**train),
-            model=ModelConfig(**{**dict(self.model), "options": options}),
-        )
-
-    @property
-    def geometry(self) -> registry.Geometry:
-        """The model's."""
-        return registry.geometry(self.model.name, self.model.options)
+__all__ = ["Settings", "Trained", "build", "compiled", "key", "run_fn", "train"]
 
 
 def run_fn(fn_args: Any) -> None:
@@ -104,19 +55,17 @@ def run_fn(fn_args: Any) -> None:
         fn_args.transform_output,
         fn_args.base_model,
     )
-    trained = train(
-        settings,
-        statistics,
-        fn_args.train_files,
-        fn_args.eval_files,
-        directory,
-        fn_args.base_model,
-    )
+    inputs = (fn_args.train_files, fn_args.eval_files, directory, fn_args.base_model)
+    if devices.cluster(settings.train.strategy):
+        best, summary = workers.lead(settings, statistics, *inputs)
+    else:
+        trained = train(settings, statistics, *inputs)
+        best, summary = trained.model.get_weights(), trained.summary
 
     # Built anew in float32: it may be served by a machine that computes bfloat16 slowly.
     with devices.policy("float32"):
         model = build(settings, statistics)
-    model.set_weights(trained.model.get_weights())
+    model.set_weights(best)
     first = next(iter(tf.data.TFRecordDataset(_files(fn_args.eval_files))))
     export.export(
         model,
@@ -129,11 +78,16 @@ def run_fn(fn_args: Any) -> None:
             "statistics": dataclasses.asdict(statistics),
         },
         parse(first, settings.layout)["image"],
+        registry.refinement(
+            settings.model.name,
+            settings.model.options,
+            pixels.grey_level(settings.layout.dtype, statistics.deviation),
+        ),
     )
 
     run = Path(fn_args.model_run_dir)
     shutil.copytree(directory / "logs", run / "logs", dirs_exist_ok=True)
-    (run / "training.json").write_text(json.dumps(trained.summary, indent=2))
+    (run / "training.json").write_text(json.dumps(summary, indent=2))
     # Last: until the export is whole, a second start must find the checkpoint.
     shutil.rmtree(directory)
 
@@ -153,6 +107,8 @@ def train(
     eval_files: Sequence[str],
     directory: Path,
     base_model: str | None = None,
+    cluster: devices.Cluster | None = None,
+    until_epoch: int | None = None,
 ) -> Trained:
     """Trains a model, or goes on with a training that was killed.
 
@@ -163,78 +119,104 @@ def train(
       eval_files: patterns of the eval split's.
       directory: checkpoints; the same one for the same inputs.
       base_model: folder of an exported model; where its weights fit, training starts from them.
+      cluster: the machines that train together, each of which calls this, in a process in which
+        TensorFlow has computed nothing yet.
+      until_epoch: where to pause; another call with the same directory goes on.
 
     Returns:
       The model with the weights of its best epoch, by mean IoU on the eval split.
+
+    Raises:
+      InputError: memory, disk, devices or weights to start from are not what training needs.
     """
     plan = settings.train
     steps_per_epoch = min(plan.steps_per_epoch, plan.steps)
     epochs = -(-plan.steps // steps_per_epoch)
+    epochs = min(epochs, until_epoch or epochs)
+    at_a_time = plan.batch_size // plan.accumulate
+    if cluster:
+        strategy = devices.over_workers(at_a_time)
+    else:
+        strategy = devices.strategy(plan.strategy, at_a_time)
     precision = devices.precision(plan.precision)
-    strategy = devices.strategy()
+    writes = cluster is None or cluster.is_chief
+
+    def plain() -> keras.Model:
+        with devices.policy("float32"):
+            return build(settings, statistics)
 
     keras.utils.set_random_seed(1 + plan.seed)
     with devices.policy(precision), strategy.scope():
         model = compiled(settings, statistics)
-        is_warm = base_model is not None and _start_warm(model, base_model, settings, statistics)
-        # From here on a checkpoint, where there is one, has the last word on the weights.
+        start = starting.weights(model, plain, settings, base_model)
         average = WeightAverage(model, plan.weight_average) if plan.weight_average else None
-        checkpoints = Checkpoints(model, directory, plan.early_stopping, average)
+    # From here on a checkpoint, where there is one, has the last word on the weights.
+    checkpoints = Checkpoints(model, directory, plan.early_stopping, average, writes)
     first_step = checkpoints.epoch * steps_per_epoch
+    batches = functools.partial(training_batches, settings, statistics, train_files)
     if first_step:
-        progress.info(
-            "training goes on from step %d of %d",
-            first_step,
-            plan.steps,
-            extra={"note": f"Training goes on from step {first_step} of {plan.steps}."},
-        )
+        note = f"Training goes on from step {first_step} of {plan.steps}."
+        progress.info(note, extra={"note": note})
+    elif not start.path:
+        prepare = registry.preparation(settings.model.name, settings.model.options)
+        if prepare:
+            with devices.policy(precision), strategy.scope():
+                prepare(model, batches().map(lambda images, masks, weights: images))
+                if average:
+                    average.begin()
 
     if checkpoints.epoch < epochs and not checkpoints.out_of_patience:
-        model.fit(
-            training_batches(settings, statistics, train_files, first_step),
+        if not tf.config.list_physical_devices("GPU"):
+            tile = _tile(settings, train_files)
+            memory.warn(model, tile, plan.batch_size, plan.accumulate)
+        validation = evaluation_batches(settings, eval_files)
+        looks = None
+        if strategy.num_replicas_in_sync > 1:
+            looks = int(validation.reduce(0, lambda count, _: count + 1))
+            validation = devices.spread(validation.repeat(), strategy)
+        fitting.fit(
+            model,
+            settings,
+            lambda batch_size, first: devices.spread(
+                batches(first, batch_size=batch_size), strategy
+            ),
+            first_step,
+            cluster is not None,
             epochs=epochs,
             initial_epoch=checkpoints.epoch,
             steps_per_epoch=steps_per_epoch,
-            validation_data=evaluation_batches(settings, eval_files),
+            validation_data=validation,
+            validation_steps=looks,
             callbacks=[
                 Progress(epochs * steps_per_epoch, first_step),
                 *([average] if average else []),
                 checkpoints,  # after the average, which it saves
-                keras.callbacks.TensorBoard(str(directory / "logs"), write_graph=False),
+                *(
+                    [keras.callbacks.TensorBoard(str(directory / "logs"), write_graph=False)]
+                    * writes
+                ),
             ],
-            verbose=0,
         )
-    checkpoints.load_best()
+    if writes:
+        checkpoints.load_best()
     return Trained(
         model,
         {
             "resumed_from_step": first_step,
-            "warm_start_from": base_model if is_warm else None,
+            "warm_start_from": base_model if start.path == base_model else None,
+            "started_from": start.told(),
             "steps": checkpoints.epoch * steps_per_epoch,
             "best_step": checkpoints.best_epoch * steps_per_epoch,
             "best_mean_iou": checkpoints.best_iou,
+            "seconds": checkpoints.seconds,
             "precision": precision,
             "replicas": strategy.num_replicas_in_sync,
+            "workers": cluster.workers if cluster else 1,
             "parameters": model.count_params(),
             "settings": settings.to_json(),
             "history": checkpoints.history,
         },
     )
-
-
-def _start_warm(
-    model: keras.Model, base_model: str, settings: Settings, statistics: Statistics
-) -> bool:
-    """Gives the model the weights of an exported one; False where they do not fit."""
-    with devices.policy("float32"):
-        plain = build(settings, statistics)
-    try:
-        model.set_weights(warm_start.weights(base_model, settings.model, plain))
-    except warm_start.OtherModelError as error:
-        note = f"Training starts afresh, not from the last blessed model: {error}."
-        progress.info(note, extra={"note": note})
-        return False
-    return True
 
 
 def build(settings: Settings, statistics: Statistics) -> keras.Model:
@@ -249,31 +231,44 @@ def build(settings: Settings, statistics: Statistics) -> keras.Model:
     )
 
 
-def compiled(settings: Settings, statistics: Statistics) -> keras.Model:
-    """The model with its loss, optimizer and metric; call it in a strategy's scope."""
-    model = build(settings, statistics)
+def compiled(settings: Settings, statistics: Statistics) -> Trainee:
+    """The model with its loss, optimizer and metric; call it in a strategy's scope.
+
+    Raises:
+      InputError: `train.jit` is asked for with several replicas.
+    """
+    plan = settings.train
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    with devices.saved_randomness():
+        built = build(settings, statistics)
+    model = Trainee(built, plan.accumulate, fitting.jits(settings, replicas))
     model.compile(
-        optimizer=schedules.optimizer(settings.train),
-        loss=Loss(settings.train.loss),
+        optimizer=schedules.optimizer(plan),
+        loss=Loss(plan.loss, plan),
         metrics=[MeanIoU(len(settings.layout.classes))],
     )
     return model
 
 
 def training_batches(
-    settings: Settings, statistics: Statistics, patterns: Sequence[str], first_step: int = 0
+    settings: Settings,
+    statistics: Statistics,
+    patterns: Sequence[str],
+    first_step: int = 0,
+    batch_size: int | None = None,
 ) -> tf.data.Dataset:
-    """`trainer.input.training_batches` of these settings."""
+    """`trainer.input.training_batches` of these settings, or of another batch size."""
     files = _files(patterns)
+    plan = settings.train
+    if batch_size is not None:
+        plan = plan.model_copy(update={"batch_size": batch_size})
     return model_input.training_batches(
         files,
         settings.layout,
         settings.geometry,
-        settings.train,
+        plan,
         settings.augment,
-        class_weights(
-            statistics, settings.train.class_weights, settings.train.effective_number_beta
-        ),
+        class_weights(statistics, plan.class_weights, plan.effective_number_beta),
         first_step,
         of_files(files),
     )
@@ -281,9 +276,22 @@ def training_batches(
 
 def evaluation_batches(settings: Settings, patterns: Sequence[str]) -> tf.data.Dataset:
     """`trainer.input.evaluation_batches` of these settings."""
+    at_a_time = settings.train.batch_size // settings.train.accumulate
     return model_input.evaluation_batches(
-        _files(patterns), settings.layout, settings.geometry, settings.train.batch_size
+        _files(patterns), settings.layout, settings.geometry, at_a_time
     )
+
+
+def _tile(settings: Settings, patterns: Sequence[str]) -> tuple[int, int, int]:
+    """Height, width and channels of what the model is given in training."""
+    layout, side = settings.layout, settings.train.crop
+    if side:
+        height = width = side
+    else:
+        first = parse(next(iter(tf.data.TFRecordDataset(_files(patterns)))), layout)
+        height, width, _ = first["image"].shape
+    size = settings.geometry.input_size
+    return size(height), size(width), layout.channels
 
 
 def _files(patterns: Sequence[str]) -> list[str]:
@@ -291,9 +299,3 @@ def _files(patterns: Sequence[str]) -> list[str]:
     if not files:
         raise InputError(f"There are no records at {', '.join(patterns)}.")
     return files
-
-
-def key(settings: Settings, *inputs: Any) -> str:
-    """A name for a directory that is the same for the same settings and inputs."""
-    told = json.dumps([settings.to_json(), inputs], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]

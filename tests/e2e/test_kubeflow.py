@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 # In the middle of their work; the others while they start, since each costs its start once more.
 MIDDLE: dict[str, Callable[[Path], bool]] = {
     "ImageExampleGen": lambda work: any(work.glob("artifacts/ImageExampleGen/examples/*/*")),
-    # Written after a checkpoint's files, and what says that there is one.
-    "Trainer": lambda work: any(work.glob("checkpoints/*/checkpoint")),
+    # A checkpoint has this name once it is whole.
+    "Trainer": lambda work: any(work.glob("checkpoints/*/epoch-*")),
 }
 
 

@@ -44,6 +44,8 @@ def test_the_same_again_is_answered_from_the_cache(
         again["cached"]
     )
     assert again["metrics"] == first_run["metrics"]
+    assert [trial["status"] for trial in first_run["trials"]] == ["completed", "completed"]
+    assert again["trials"] == first_run["trials"]
 
 
 def test_predict_writes_masks_and_overlays(project: Project, first_run: dict[str, Any]) -> None:
@@ -86,7 +88,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
     before = project.versions()
 
     def second_epoch_is_saved() -> bool:
-        return any(checkpoints.glob("*/ckpt-2.index"))
+        return any(checkpoints.glob("*/epoch-000002"))
 
     project.kill("run", *other, when=second_epoch_is_saved)
     assert project.versions() == before
@@ -97,6 +99,34 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
     assert done["resumed_from_step"] >= 40
     assert done["resumed_from_step"] % 20 == 0
     assert not list(checkpoints.iterdir())
+
+
+def test_models_of_two_runs_are_compared(project: Project, first_run: dict[str, Any]) -> None:
+    """A configuration whose run is known, and the run that the test above killed and ended."""
+    before = project.json("runs")["runs"]
+    second = next(run for run in reversed(before) if run["resumed_from_step"])
+    told = project.json("compare", "overtile.yaml", second["run"], "--baselines")
+    # The configuration has a run with this data, so nothing is trained.
+    assert len(project.json("runs")["runs"]) == len(before)
+    models = told["models"][:2]
+    assert models[0]["parameters"] == models[1]["parameters"]
+    for model, run in zip(models, (first_run, second)):
+        for name, value in run["metrics"].items():
+            assert model["metrics"][name] == pytest.approx(value, abs=1e-6)
+        low, high = model["intervals"]["mean_iou"]
+        assert low <= model["metrics"]["mean_iou"] <= high
+        assert model["seconds"] > 0
+    assert [model["kind"] for model in told["models"]] == ["model"] * 2 + ["classical"] * 6
+    # Bright discs on a dark ground are what a threshold is for.
+    otsu = next(model for model in told["models"] if model["name"] == "Otsu threshold")
+    assert otsu["metrics"]["mean_iou"] > 0.8
+    page = Path(told["page"])
+    assert page.parent == project.folder / "work/reports"
+    assert page.read_text().count("data:image/webp") >= 4 + 2 * 8
+    same = project.json("compare", first_run["run"], "overtile.yaml", code=2)
+    assert "one and the same model" in same["error"]
+    odd = project.json("compare", "overtile.yaml", second["run"], "--layer", "nothing", code=2)
+    assert "--layer nothing: no model has such a layer" in odd["error"]
 
 
 def test_a_model_below_the_gate_is_refused(project: Project, first_run: dict[str, Any]) -> None:
