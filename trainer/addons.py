@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import warnings
-
-import tensorflow as tf
+from typing import Any
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it announces the end of its life on every import
     import tensorflow_addons as tfa
 
 
-def warp(image: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
-    """Moves pixels along a flow, interpolating bilinearly.
+def unpool(pooled: Any, indices: Any, name: str) -> Any:
+    """Undoes a 2 x 2 max pooling: each value goes back to where it came from, the rest is 0.
 
     Args:
-      image: float32 [H, W, C].
-      flow: float32 [H, W, 2]; the output at (y, x) is the image at (y, x) - flow[y, x].
+      pooled: [N, H, W, C].
+      indices: int64 [N, H, W, C], as `tf.nn.max_pool_with_argmax` gives them, image by image.
+      name: the layer's.
 
     Returns:
-      float32 [H, W, C].
+      [N, 2 H, 2 W, C].
     """
-    return tfa.image.dense_image_warp(image[None], flow[None])[0]
+    return tfa.layers.MaxUnpooling2D((2, 2), name=name)(pooled, indices)

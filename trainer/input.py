@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -196,18 +196,11 @@ def training_batches(
 
     def prepare(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
         record = records.parse(serialized, layout)
-        image, mask, weight = record["image"], record["mask"], record["source_weight"]
-        if "weight" in layout.extras:
-            mask = tf.stack([tf.cast(mask, tf.float32), weight * record["weight"]], axis=-1)
-        seeds = tf.random.split(tf.stack([seed, index]), 2)
-        if train.crop:
-            image, mask = augmentation.crop(image, mask, train.crop, seeds[0])
-        image = tf.ensure_shape(tf.cast(image, tf.float32), [None, None, layout.channels])
-        image, mask = augmentation.augment(image, mask, augment, seeds[1])
+        image, mask = varied(record, train.crop, augment, tf.stack([seed, index]))
         image, mask = frame(image, mask, geometry)
         if "weight" in layout.extras:
             return image, tf.cast(mask[..., 0], tf.uint8), mask[..., 1]
-        return image, mask, tf.reshape(weight, [1, 1])
+        return image, mask, tf.reshape(record["source_weight"], [1, 1])
 
     weights = tf.constant(class_weights, tf.float32)
     skipped = first_step * train.batch_size
@@ -221,6 +214,33 @@ def training_batches(
         .map(lambda image, mask, maps: (image, mask, pixel_weights(mask, weights, maps)))
         .prefetch(2)
     )
+
+
+def varied(
+    record: Mapping[str, tf.Tensor], crop: int | None, augment: AugmentConfig, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A record's tile as one step of training sees it: cropped and changed.
+
+    Args:
+      record: what `records.parse` gave.
+      crop: side of the square that is cut from it; None for all of it.
+      augment: the random changes.
+      seed: int64 [2]: that of the training, and the tile's number in it.
+
+    Returns:
+      image float32 [H, W, C], and mask uint8 [H, W], or where the record has weights float32
+      [H, W, 2]: class ids, and what the pixels count beside their class.
+    """
+    image, mask = record["image"], record["mask"]
+    if "weight" in record:
+        weight = record["source_weight"] * record["weight"]
+        mask = tf.stack([tf.cast(mask, tf.float32), weight], axis=-1)
+    seeds = tf.random.split(seed, 2)
+    window = None
+    if crop:
+        image, mask, window = augmentation.crop(image, mask, crop, augment, seeds[0])
+    image = tf.ensure_shape(tf.cast(image, tf.float32), [None, None, record["image"].shape[-1]])
+    return augmentation.augment(image, mask, augment, seeds[1], window)
 
 
 def evaluation_batches(

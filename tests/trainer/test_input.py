@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,13 +17,33 @@ from trainer.models import registry
 SAME = registry.Geometry(stride=4)
 
 
-def batches(files: dict[str, str], layout: Layout, first_step: int = 0, seed: int = 0) -> list:
+EVERYTHING = AugmentConfig(
+    elastic=True,
+    elastic_sigma=2,
+    rotation=20,
+    scale=0.2,
+    shear=5,
+    brightness=0.3,
+    contrast=0.2,
+    gamma=0.3,
+    blur=1,
+    noise=0.1,
+)
+
+
+def batches(
+    files: dict[str, str],
+    layout: Layout,
+    first_step: int = 0,
+    seed: int = 0,
+    augment: AugmentConfig = EVERYTHING,
+) -> list:
     dataset = model_input.training_batches(
         [files["train"]],
         layout,
         SAME,
         TrainConfig(batch_size=3, seed=seed, crop=24),
-        AugmentConfig(),
+        augment,
         class_weights=[1.0, 1.0],
         first_step=first_step,
     )
@@ -36,6 +57,17 @@ def test_a_resumed_training_sees_the_batches_it_would_have_seen(
     for before, after in zip(whole[2:], resumed):
         for expected, given in zip(before, after):
             assert np.array_equal(expected, given)
+    assert {batch[0].shape for batch in whole} == {(3, 24, 24, 1)}
+
+
+def test_what_changes_leave_ignored_weighs_nothing(
+    record_files: dict[str, str], layout: Layout
+) -> None:
+    for _, masks, weights in batches(record_files, layout):
+        counts = masks != IGNORE
+        # Labelled pixels of the batch share 1.
+        assert np.all(weights[~counts] == 0)
+        assert np.allclose(weights[counts], 1 / counts.sum())
 
 
 def test_another_seed_gives_another_order(record_files: dict[str, str], layout: Layout) -> None:
@@ -141,15 +173,22 @@ def weighted_records(file: Path, extras: tuple, **fields) -> Layout:
     return layout
 
 
-@pytest.mark.parametrize("elastic", [False, True])
-def test_weights_move_with_the_mask(tmp_path: Path, elastic: bool) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"elastic": True, "elastic_sigma": 1.5},
+        {"elastic": True, "elastic_sigma": 1, "rotation": 20, "scale": 0.2, "shear": 5},
+    ],
+)
+def test_weights_move_with_the_mask(tmp_path: Path, changes: dict[str, Any]) -> None:
     layout = weighted_records(tmp_path / "records", ("weight",))
     dataset = model_input.training_batches(
         [str(tmp_path / "records")],
         layout,
         SAME,
         TrainConfig(batch_size=2, crop=6),
-        AugmentConfig(elastic=elastic, elastic_sigma=1.5),
+        AugmentConfig(**changes),
         class_weights=[1.0] * 8,
     )
     for _, masks, weights in dataset.take(8):
