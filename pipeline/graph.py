@@ -10,7 +10,6 @@ from tfx import types
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.trainer.component import Trainer
-from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
@@ -29,6 +28,7 @@ from components.run_report.component import RunReport
 from components.serving_validator.component import validator as serving_validator
 from components.statistics_gen.component import StatisticsGen
 from components.transform.component import Transform
+from components.tuner.component import Tuner
 from pipeline import engines
 from pipeline.config import PipelineConfig
 from pipeline.flow import flow
@@ -156,6 +156,7 @@ def build_pipeline(config: PipelineConfig) -> Pipeline:
         infra_blessing=serves,
         pushed_model=pusher.outputs["pushed_model"],
         anomalies=validator.outputs["anomalies"],
+        tuner_results=tuner.outputs["tuner_results"] if tuner else None,
         configuration=_as_yaml(config),
     )
 

@@ -167,6 +167,8 @@ def take(
         notes.append(_set_aside(result.set_aside))
     if name == "ExampleValidator":
         notes += outcome.take_findings(result, outcomes["ImageExampleGen"], done)
+    if name == "Tuner":
+        notes += outcome.take_trials(result, done)
     if name == "Trainer":
         outcome.take_training(result, done)
     if name in SERVING_VALIDATORS:

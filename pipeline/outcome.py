@@ -15,6 +15,7 @@ from components.example_validator.checks import read as read_findings
 from components.image_example_gen import duplicates, integrity
 from components.places import place
 from components.serving_validator import checks
+from components.tuner import trials
 from pipeline import pushed
 from pipeline.runs import Result
 
@@ -56,6 +57,20 @@ def take_findings(result: Result, examples: Outcome, validator: Outcome) -> list
         return []
     things = "1 thing" if len(result.findings) == 1 else f"{len(result.findings)} things"
     return [f"{things} to look at in the data, listed at the end"]
+
+
+def take_trials(result: Result, outcome: Outcome) -> list[str]:
+    """All trials of the search for hyperparameters; gives a note for the screen."""
+    found = trials.read(str(outcome.folder("tuner_results")))
+    result.trials = [dataclasses.asdict(trial) for trial in found]
+    if not found:
+        return []
+    many = "the one trial" if len(found) == 1 else f"{len(found)} trials"
+    failed = sum(trial.status == "failed" for trial in found)
+    return [
+        f"best of {many}: mean IoU {found[0].mean_iou:.3f}"
+        + (f"; {failed} failed" if failed else "")
+    ]
 
 
 def take_training(result: Result, outcome: Outcome) -> None:

@@ -46,6 +46,8 @@ class Result:
       spans: what there is to tell of spans; see `pipeline.span_outcome`. None without them.
       findings: what is worth a look in images and labels: check, where, value, limit, stops,
         sentence; see `components.example_validator.checks`.
+      trials: of the search for hyperparameters, the best first: trial, values, status, mean_iou,
+        steps, seconds, error; see `components.tuner.trials`. Empty where nothing was searched.
       near_duplicates: images of both sides of the split that look alike: eval, train, similarity.
       counts: of images and records; see `components.image_example_gen.integrity.Counts`.
       seconds: of each component that ran or was answered from the cache.
@@ -73,6 +75,7 @@ class Result:
     set_aside: list[dict[str, str]] = dataclasses.field(default_factory=list)
     findings: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     near_duplicates: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    trials: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     counts: dict[str, Any] | None = None
     spans: dict[str, Any] | None = None
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)

@@ -34,13 +34,18 @@ _MOST_NEAR = 200
 
 def render(told: Facts) -> str:
     """The page. Whatever comes from file names or the configuration is escaped."""
-    return _environment().get_template("report.html.j2").render(**view(told))
+    return environment("components.run_report").get_template("report.html.j2").render(**view(told))
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment(*packages: str) -> jinja2.Environment:
+    """Templates with the filters that put numbers and names into words.
+
+    Args:
+      packages: whose folders `templates` are looked into, in this order.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.run_report"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -180,12 +185,16 @@ def _typical(told: Facts) -> list[list[tuple[float, float, float] | None]]:
 def _augmentation(settings: dict[str, Any]) -> list[str]:
     """The random changes that were on, a phrase each."""
     return [
-        name.replace("_", " ") + ("" if value is True else f" {value:g}")
+        name.replace("_", " ") + ("" if value is True else f" {_plainly(value)}")
         for name, value in settings.items()
         if value
         and not (name.startswith("elastic_") and not settings.get("elastic"))
         and (name, value) != ("strength", 1)
     ]
+
+
+def _plainly(value: float | str) -> str:
+    return value.replace("_", "-") if isinstance(value, str) else f"{value:g}"
 
 
 def _iou_rows(told: Facts, classes: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:

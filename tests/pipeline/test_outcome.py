@@ -8,6 +8,7 @@ import pytest
 from components.example_validator import checks
 from components.image_example_gen import duplicates
 from components.serving_validator.checks import Check, to_json
+from components.tuner import trials
 from pipeline.outcome import (
     Outcome,
     conclude,
@@ -15,6 +16,7 @@ from pipeline.outcome import (
     take_findings,
     take_serving,
     take_training,
+    take_trials,
 )
 from pipeline.runs import Result
 
@@ -131,3 +133,18 @@ def test_findings_of_the_data(tmp_path: Path) -> None:
     note = "1 thing to look at in the data, listed at the end"
     assert take_findings(result, examples, validator) == [note]
     assert [one["check"] for one in result.findings] == ["one_colour"]
+
+
+def test_trials_are_told_the_best_first(tmp_path: Path) -> None:
+    outcome = Outcome("done", {"tuner_results": [Artifact(tmp_path)]})
+    result = Result("a", "now")
+    assert take_trials(result, outcome) == []  # of a Tuner before there was the file
+    found = [
+        trials.Trial(1, {"model.width": 4}, "completed", 0.5, 300, 9.5),
+        trials.Trial(2, {"model.width": 64}, "failed", None, 0, 0.5, "No memory."),
+        trials.Trial(3, {"model.width": 8}, "completed", 0.8125, 300, 9.5),
+    ]
+    trials.write(str(tmp_path), found)
+    assert take_trials(result, outcome) == ["best of 3 trials: mean IoU 0.812; 1 failed"]
+    assert [trial["trial"] for trial in result.trials] == [3, 1, 2]
+    assert result.trials[0]["values"] == {"model.width": 8}
