@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from components.errors import InputError
-from pipeline.commands import kubeflow, report, serving, watch
+from pipeline.commands import augment, compare, kubeflow, models, report, serving, watch
 from pipeline.console import console, errors, quietly
 from pipeline.options import (
     DEFAULT_CONFIG,
@@ -206,7 +206,8 @@ def evaluate(
             raise InputError("There is no configuration: name one by -c, or labels by --data.")
         with quietly(loaded.workspace if loaded else None, "evaluate") as display:
             display.begin("Load the model", "loading TensorFlow")
-            from components.image_example_gen.config import DataConfig, IngestConfig
+            from components.image_example_gen.config import DataConfig
+            from components.image_example_gen.ingest_config import IngestConfig
             from components.places import place
             from pipeline import evaluate as evaluation
             from pipeline import pushed
@@ -218,7 +219,8 @@ def evaluate(
             if data is not None:
                 section = section.model_copy(update={"path": place(data).absolute()})
             ingest = loaded.ingest if loaded else IngestConfig()
-            found = evaluation.evaluate(loaded_model, section, ingest, whole=data is not None)
+            slices = loaded.evaluate.slices if loaded else ()
+            found = evaluation.evaluate(loaded_model, section, ingest, data is not None, slices)
             display.end("done")
         if as_json:
             print(json.dumps(found.to_json(), indent=2))
@@ -248,8 +250,11 @@ def runs(
             console().print(f"No run in {loaded.workspace} yet.", highlight=False, soft_wrap=True)
 
 
+app.command()(augment.augment)
 app.command()(report.report)
 app.command()(watch.watch)
+app.command()(models.models)
+app.command()(compare.compare)
 
 
 @app.command()

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from components import places
 from components.errors import InputError
 from components.evaluation.config import EvaluateConfig
 from components.example_validator.config import ChecksConfig
-from components.image_example_gen.config import DataConfig, IngestConfig
+from components.image_example_gen.config import DataConfig
+from components.image_example_gen.ingest_config import IngestConfig
 from components.serving_validator.config import ValidationConfig
 from kubeflow.config import KubeflowConfig
 from pipeline.beam_config import BeamConfig
@@ -52,6 +53,14 @@ class PipelineConfig(BaseModel, extra="forbid", frozen=True):
     push: PushConfig = PushConfig()
     beam: BeamConfig = BeamConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
+
+    @model_validator(mode="after")
+    def _values_to_search_are_allowed(self) -> PipelineConfig:
+        if self.tune.trials:
+            from trainer import space
+
+            space.check(self.tune, self.model)
+        return self
 
     @property
     def serving(self) -> Path:
@@ -119,6 +128,9 @@ def parse(
         update={
             "workspace": absolute(config.workspace),
             "data": config.data.model_copy(update={"path": absolute(config.data.path)}),
+            "train": config.train.model_copy(
+                update={"start_from": absolute(config.train.start_from)}
+            ),
             "beam": config.beam.model_copy(
                 update={
                     "shared_folder": absolute(config.beam.shared_folder),

@@ -103,6 +103,42 @@ def run_command(config: str, settings: Sequence[str]) -> list[str]:
     return [*python, "run", "--json", "-c", config, *overrides]
 
 
+def run_to_its_end(
+    command: Sequence[str], with_progress: bool, when_stopping: Callable[[], None]
+) -> tuple[int, str]:
+    """Runs a command in a process of its own, and passes on that it shall stop.
+
+    Args:
+      command: of `run_command`.
+      with_progress: whether its standard error is shown.
+      when_stopping: called once where it is stopped by hand, before it is waited for.
+
+    Returns:
+      Its exit code and what it wrote to standard output.
+
+    Raises:
+      KeyboardInterrupt: it was stopped by hand, and has ended.
+    """
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=None if with_progress else subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # Ctrl-C comes here alone, and is passed on once
+    ) as process:
+        try:
+            output, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.terminate()
+            when_stopping()
+            with contextlib.suppress(KeyboardInterrupt):
+                process.wait()
+                raise
+            process.kill()
+            raise KeyboardInterrupt from None
+    return process.returncode, output
+
+
 def _look(config: PipelineConfig, say_once: Tell) -> tuple[dict[str, str], list[str]]:
     """Fingerprints of the spans that are whole, and names of those that are not yet."""
     try:
@@ -132,27 +168,14 @@ def _is_mended(run: Result) -> bool:
 def _run(command: Sequence[str], tell: Tell) -> int:
     """Runs to the end, and tells of it; passes on that it shall stop."""
     began = time.monotonic()
-    with subprocess.Popen(
+    # Progress is for who looks on; a log gets one line a run.
+    code, output = run_to_its_end(
         command,
-        stdout=subprocess.PIPE,
-        # Progress is for who looks on; a log gets one line a run.
-        stderr=None if sys.stderr.isatty() else subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,  # Ctrl-C comes here alone, and is passed on once
-    ) as process:
-        try:
-            output, _ = process.communicate()
-        except KeyboardInterrupt:
-            process.terminate()
-            tell("stopping", "Stopping; the run keeps its last checkpoint.")
-            with contextlib.suppress(KeyboardInterrupt):
-                process.wait()
-                raise
-            process.kill()
-            raise KeyboardInterrupt from None
+        sys.stderr.isatty(),
+        lambda: tell("stopping", "Stopping; the run keeps its last checkpoint."),
+    )
     result = _parsed(output)
     seconds = round(time.monotonic() - began, 1)
-    code = process.returncode
     tell(
         "ended",
         _sentence(result, code),

@@ -1,0 +1,1 @@
+"""Compares models that were trained on one data set: what is behind `overtile compare`."""
