@@ -115,8 +115,8 @@ class CRFOptions(BaseModel, extra="forbid", frozen=True):
     )
     colour_deviation: PositiveFloat = Field(
         3.0,
-        description="what alike is, in grey levels of 8 bits; the paper tries 3 to 6, noisy images "
-        "need more than their noise",
+        description="what alike is, in grey levels of 8 bits; the paper tries 3 to 6; more where "
+        "images are noisy",
     )
     spatial_weight: PositiveFloat = Field(3.0, description="pull of neighbours of any colour")
     spatial_deviation: PositiveFloat = Field(3.0, description="how far they reach, in pixels")
