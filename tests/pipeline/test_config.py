@@ -23,10 +23,11 @@ def message(tmp_path: Path, text: str) -> str:
         ("trane: {steps: 3}", "unknown key trane; did you mean train?"),
         ("train: {steps: -3}", "train.steps: -3 is not allowed: input should be greater than 0."),
         (
-            "train: {optimizer: adamw}",
-            "train.optimizer: 'adamw' is not allowed: input should be 'adam' or 'sgd'.",
+            "train: {optimizer: adagrad}",
+            "train.optimizer: 'adagrad' is not allowed: input should be 'adam', 'adamw', 'sgd' or "
+            "'lamb'.",
         ),
-        ("model: {name: resnet}", "model: there is no model 'resnet'; there are unet, fcn8s."),
+        ("model: {name: resnet}", "model: there is no model 'resnet'; there are unet, fcn32s, "),
         (
             "data: {classes: {a: [0], b: [0]}}",
             "data: mask value 0 is given to both a and b.",
