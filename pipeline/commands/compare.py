@@ -70,13 +70,12 @@ def compare(
             if found[place] is None:
                 wanted[place] = subjects.train(one, settings)
         with quietly(workspace, "compare") as display:
-            display.begin("Load what was trained", "loading TensorFlow")
+            display.begin("Load", "loading TensorFlow")
             for place, one in enumerate(wanted):
-                if found[place] is None:
-                    found[place] = subjects.recorded(one)
-            display.end("done")
+                found[place] = found[place] or subjects.recorded(one)
             from pipeline.comparison import comparing, page
 
+            display.end("done")
             told = comparing.compare(
                 [one for one in found if one is not None],
                 subjects.names(wanted, found),

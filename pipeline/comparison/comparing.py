@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,20 +17,16 @@ from components.records import Layout
 from components.run_report import splits
 from components.run_report.images import FEW, Key
 from components.run_report.joining import Picture
-from pipeline.comparison import charts, features, measuring
+from pipeline.comparison import charts, features, measuring, telling
+from pipeline.comparison import settings as differing
 from pipeline.comparison.features import Features
 from pipeline.comparison.measuring import Measurement
 from pipeline.comparison.recorded import Recorded
 from pipeline.progress import Display
 from trainer import baselines, cost
-from trainer.config import AugmentConfig, ModelConfig, TrainConfig
-from trainer.models import registry
 
 # Images that are shown: the two on which models differ most, a typical and a hard one.
 _SHOWN, _DIFFERENT = 4, 2
-# In this order settings are listed.
-_SECTIONS = ("model", "train", "augment", "ingest", "computed in")
-_ABSENT = object()
 
 
 class Difference(NamedTuple):
@@ -165,7 +160,7 @@ class Comparison:
 
     def best(self) -> Entry:
         """The trained model of the highest mean IoU."""
-        return _ranked(self.models())[0]
+        return telling.ranked(self.models())[0]
 
     def to_json(self) -> dict[str, Any]:
         """What `overtile compare --json` prints, but for the page."""
@@ -259,12 +254,12 @@ def compare(
         train=train_splits[0],
         eval=eval_splits[0],
         differences=apart,
-        settings=settings_that_differ(runs),
+        settings=differing.that_differ(runs),
         charts=charts.of_trainings({name: run.training for name, run in zip(names, runs)}),
         groups=groups,
         pictures=pictures,
-        conclusion=conclusion(entries, apart),
-        notes=_notes(runs, names, train_splits),
+        conclusion=telling.conclusion(entries, apart),
+        notes=telling.notes(runs, names, train_splits),
         command=list(command),
     )
 
@@ -293,7 +288,7 @@ def choose(entries: Sequence[Entry]) -> list[tuple[str, list[Key]]]:
 def differences(entries: Sequence[Entry]) -> list[Difference]:
     """Of every two, models and classical methods, the better one first."""
     found = []
-    for first, second in itertools.combinations(_ranked(entries), 2):
+    for first, second in itertools.combinations(telling.ranked(entries), 2):
         # Only the mean is looked at here, so the classes' names do not matter.
         marginals = first.measurement.marginals()
         intervals = bootstrap.differences(
@@ -310,94 +305,6 @@ def differences(entries: Sequence[Entry]) -> list[Difference]:
             )
         )
     return found
-
-
-def conclusion(entries: Sequence[Entry], apart: Sequence[Difference]) -> str:
-    """Which model is ahead, and whether the images are enough to say so."""
-    models = _ranked([entry for entry in entries if entry.run is not None])
-    best = models[0]
-    told = f"{best.name} reaches {'the highest ' if len(models) > 1 else 'a '}mean IoU"
-    told += f"{' of' if len(models) == 1 else ','} {best.mean_iou:.3f}"
-    if len(models) > 1:
-        second = models[1]
-        one = next(one for one in apart if (one.first, one.second) == (best.name, second.name))
-        if one.interval is None:
-            told += f"; {second.name} is {one.value:.3f} lower, on too few images for an interval"
-        else:
-            within = f"95\u00a0% interval {one.interval.low:.3f} to {one.interval.high:.3f}"
-            if one.is_clear:
-                told += f"; {second.name} is {one.value:.3f} lower ({within})"
-            else:
-                told += (
-                    f", but these images do not tell it from {second.name}, which is "
-                    f"{one.value:.3f} lower ({within})"
-                )
-    told += "."
-    classical = _ranked([entry for entry in entries if entry.run is None])
-    if classical:
-        told += (
-            f" The best classical method, {classical[0].name}, reaches {classical[0].mean_iou:.3f}."
-        )
-    return told
-
-
-def settings_that_differ(runs: Sequence[Recorded]) -> list[tuple[str, list[str]]]:
-    """What models were trained with that is not the same for all."""
-    told = [_settings(run) for run in runs]
-    keys = {key for one in told for key in one}
-    ordered = sorted(keys, key=lambda key: (_SECTIONS.index(_head(key)), _place(key, told), key))
-    rows = []
-    for key in ordered:
-        values = [one.get(key, _ABSENT) for one in told]
-        shown = [_shown(value) for value in values]
-        # An option that another architecture does not have is worth a line where somebody set it.
-        here = [run for run, value in zip(runs, values) if value is not _ABSENT]
-        is_set = len(here) == len(runs) or any(_is_set(run, key) for run in here)
-        if len(set(shown)) > 1 and is_set:
-            rows.append((key, shown))
-    return rows
-
-
-def _head(key: str) -> str:
-    return key.split(".")[0]
-
-
-def _place(key: str, told: Sequence[Mapping[str, Any]]) -> int:
-    """Where a key stands among those of the first model that has it."""
-    return next(list(one).index(key) for one in told if key in one)
-
-
-def _is_set(run: Recorded, key: str) -> bool:
-    """Whether an option of a run's architecture is not by default."""
-    model = ModelConfig(**run.training["settings"]["model"])
-    option = key.removeprefix("model.options.")
-    default = registry.options(model.name, {}).model_dump(mode="json").get(option)
-    chosen = registry.options(model.name, model.options).model_dump(mode="json").get(option)
-    return bool(default != chosen)
-
-
-def _settings(run: Recorded) -> dict[str, Any]:
-    """Keys as overtile.yaml has them; what an older version did not know yet is by default."""
-    settings = run.training["settings"]
-    model = ModelConfig(**settings["model"])
-    options = registry.options(model.name, model.options).model_dump(mode="json")
-    sections = {
-        "train": TrainConfig(**settings["train"]).model_dump(mode="json"),
-        "augment": AugmentConfig(**settings["augment"]).model_dump(mode="json"),
-        "ingest": run.configuration.get("ingest") or {},
-    }
-    found: dict[str, Any] = {"model.name": model.name, "model.normalise": model.normalise}
-    found |= {f"model.options.{key}": value for key, value in options.items()}
-    for section, values in sections.items():
-        found |= {f"{section}.{key}": value for key, value in values.items()}
-    found["computed in"] = run.training.get("precision")
-    return found
-
-
-def _shown(value: Any) -> str:
-    if value is _ABSENT or value is None:
-        return "–"
-    return value if isinstance(value, str) else json.dumps(value).replace('"', "").strip("{}")
 
 
 def _classical(run: Recorded, keys: Sequence[Key]) -> list[Entry]:
@@ -432,40 +339,3 @@ def _refuse_twice(runs: Sequence[Recorded], names: Sequence[str]) -> None:
                 f"{first} and {second} are one and the same model, trained once: compare wants "
                 "different ones."
             )
-
-
-def _notes(
-    runs: Sequence[Recorded], names: Sequence[str], trains: Sequence[splits.Split]
-) -> list[str]:
-    told = []
-    others = [
-        name
-        for name, split in zip(names[1:], trains[1:])
-        if (split.images, split.class_pixels) != (trains[0].images, trains[0].class_pixels)
-    ]
-    if others:
-        told.append(
-            f"{_and(others)} learned from other images than {names[0]}; all were evaluated on the "
-            "same ones."
-        )
-    losses = {json.dumps(run.training["settings"]["train"].get("loss")) for run in runs}
-    weights = {run.training["settings"]["train"].get("class_weights") for run in runs}
-    if len(losses) > 1 or len(weights) > 1:
-        told.append("The models minimise different losses: compare the course of each, not values.")
-    untimed = [name for name, run in zip(names, runs) if not charts.timed(run.training)]
-    if untimed:
-        told.append(
-            f"{_and(untimed)} {'was' if len(untimed) == 1 else 'were'} trained by a version that "
-            "kept no times: no curve against time, and the training time is that of the whole "
-            "component."
-        )
-    return told
-
-
-def _ranked(entries: Sequence[Entry]) -> list[Entry]:
-    """By mean IoU, the highest first."""
-    return sorted(entries, key=lambda entry: -np.nan_to_num(entry.mean_iou))
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -13,7 +13,7 @@ from components.evaluation import bootstrap, confusion
 from components.records import Layout
 from components.run_report import images
 from components.run_report.joining import Picture
-from pipeline.comparison import charts, comparing, features
+from pipeline.comparison import charts, comparing, features, telling
 from pipeline.comparison.comparing import Comparison, Entry
 from pipeline.comparison.measuring import Measurement
 from pipeline.comparison.recorded import Recorded
@@ -150,7 +150,7 @@ def make_comparison(make_entry: Make) -> Make:
             "charts": charts.of_trainings(runs),
             "groups": groups,
             "pictures": pictures,
-            "conclusion": comparing.conclusion(entries, apart),
+            "conclusion": telling.conclusion(entries, apart),
             "notes": ["A note."],
             "command": ["overtile", "compare", "a b.yaml", "b.yaml"],
             **changes,

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from components.errors import InputError
-from pipeline.comparison import charts, comparing
+from pipeline.comparison import charts, comparing, settings, telling
 from tests.pipeline.comparison.conftest import Make
 
 
@@ -15,7 +15,7 @@ def test_a_clear_difference_is_said(make_entry: Make) -> None:
     assert [(one.first, one.second) for one in apart] == [("good", "bad")]
     assert apart[0].value == pytest.approx(entries[0].mean_iou - entries[1].mean_iou)
     assert apart[0].is_clear
-    told = comparing.conclusion(entries, apart)
+    told = telling.conclusion(entries, apart)
     assert told.startswith(f"good reaches the highest mean IoU, {entries[0].mean_iou:.3f}; bad is ")
 
 
@@ -23,7 +23,7 @@ def test_a_doubtful_one_too(make_entry: Make) -> None:
     entries = [make_entry("one", [1, 4, 1, 4, 2]), make_entry("other", [4, 1, 4, 1, 1])]
     apart = comparing.differences(entries)
     assert not apart[0].is_clear
-    assert "these images do not tell it from" in comparing.conclusion(entries, apart)
+    assert "these images do not tell it from" in telling.conclusion(entries, apart)
 
 
 def test_one_image_gives_no_interval(make_entry: Make) -> None:
@@ -31,12 +31,12 @@ def test_one_image_gives_no_interval(make_entry: Make) -> None:
     apart = comparing.differences(entries)
     assert apart[0].interval is None
     assert not apart[0].is_clear
-    assert "too few images for an interval" in comparing.conclusion(entries, apart)
+    assert "too few images for an interval" in telling.conclusion(entries, apart)
 
 
 def test_a_classical_method_is_named_behind_the_models(make_entry: Make) -> None:
     entries = [make_entry("net", [3, 3]), make_entry("Otsu threshold", [0, 0], trained=False)]
-    told = comparing.conclusion(entries, comparing.differences(entries))
+    told = telling.conclusion(entries, comparing.differences(entries))
     # It is better than the model here, and still no model.
     assert told.startswith("net reaches a mean IoU of 0.")
     assert told.endswith("The best classical method, Otsu threshold, reaches 1.000.")
@@ -61,7 +61,7 @@ def test_only_settings_that_differ_are_listed(make_run: Make) -> None:
     first, second = make_run("a"), make_run("b")
     second.training["settings"]["train"]["learning_rate"] = 0.5
     second.training["settings"]["model"]["options"] = {"width": 7}
-    assert comparing.settings_that_differ([first, second]) == [
+    assert settings.that_differ([first, second]) == [
         ("model.options.width", ["32", "7"]),
         ("train.learning_rate", ["0.001", "0.5"]),
     ]
