@@ -252,6 +252,8 @@ def _jpeg_frame(data: bytes) -> _Frame | None:
         if marker == _SCAN:
             # Within a scan every 0xff of the pixels is followed by a zero.
             return found if found and data.rfind(_END) > at else None
+        if at + 2 + length > len(data):
+            return None
         if marker in _COMMON_FRAMES and length >= 11:
             depth, height, width, channels = struct.unpack_from(">BHHB", data, body)
             if depth != 8 or channels not in (1, 3) or not height:

@@ -154,6 +154,14 @@ def test_truncated_files_are_refused(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF"])
+def test_a_file_cut_within_its_header_is_refused_wherever_that_is(kind: str):
+    data = encoded(kind)
+    for kept in range(1, 200):
+        with pytest.raises(BadFileError):
+            decode_image(data[:kept])
+
+
 def test_a_png_without_its_end_is_truncated(tmp_path: Path):
     path = tmp_path / "a.png"
     path.write_bytes(png(GREY)[:-12])
