@@ -128,6 +128,7 @@ def parse(
         update={
             "workspace": absolute(config.workspace),
             "data": config.data.model_copy(update={"path": absolute(config.data.path)}),
+            "model": config.model.model_copy(update={"options": _located(config.model, base)}),
             "train": config.train.model_copy(
                 update={"start_from": absolute(config.train.start_from)}
             ),
@@ -142,6 +143,12 @@ def parse(
             "push": config.push.model_copy(update={"path": absolute(config.push.path)}),
         }
     )
+
+
+def _located(model: ModelConfig, base: Path) -> dict[str, Any]:
+    """The options of a model, with the file of its weights, if it names one, found from `base`."""
+    file = model.weights_file
+    return model.options | ({"weights": str(places.absolute(file, base))} if file else {})
 
 
 def _set(values: dict[str, Any], key: str, value: Any, name: str) -> None:

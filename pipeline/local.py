@@ -63,6 +63,7 @@ def run(config: PipelineConfig, file: Path | None, debug: bool = False) -> Resul
                 try:
                     refuse_full_disk(config)
                     refuse_engine(config)
+                    refuse_missing_weights(config)
                     runs.save(result, workspace)
                     _run(config, result, display)
                 except (Exception, KeyboardInterrupt) as error:
@@ -80,6 +81,18 @@ def refuse_engine(config: PipelineConfig) -> None:
         from pipeline import engines
 
         engines.check(config)
+
+
+def refuse_missing_weights(config: PipelineConfig) -> None:
+    """Raises InputError where weights to start from are not there; training is a long way off."""
+    named = {
+        "model.options.weights": config.model.weights_file,
+        "train.start_from": config.train.start_from,
+    }
+    for key, path in named.items():
+        # A checkpoint is named by what its files' names begin with.
+        if path and not (path.exists() or Path(f"{path}.index").exists()):
+            raise InputError(f"{key}: there is no file {path}.")
 
 
 def refuse_full_disk(config: PipelineConfig) -> None:

@@ -17,6 +17,8 @@ from pydantic import (
 )
 
 LossName = Literal["cross_entropy", "dice", "focal", "tversky", "lovasz"]
+RANDOM, IMAGENET = "random", "imagenet"
+"""What `model.options.weights` may be besides a file."""
 ClassWeights = Literal["none", "median_frequency", "inverse", "effective_number"]
 
 
@@ -45,6 +47,12 @@ class ModelConfig(BaseModel, extra="forbid", frozen=True):
             )
         registry.options(self.name, self.options)
         return self
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The file that `options.weights` names; None where it names none."""
+        named = self.options.get("weights", RANDOM)
+        return None if named in (RANDOM, IMAGENET) else Path(named).expanduser()
 
 
 class TrainConfig(BaseModel, extra="forbid", frozen=True):

@@ -66,11 +66,18 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
 
 
 def test_paths_start_at_the_file(tmp_path: Path) -> None:
-    (tmp_path / "overtile.yaml").write_text("data: {path: ../images}\npush: {path: served}")
+    (tmp_path / "overtile.yaml").write_text(
+        "data: {path: ../images}\npush: {path: served}\n"
+        "model: {name: fcn8s, options: {weights: ../mobilenet.h5, alpha: 0.25}}"
+    )
     loaded = config.load(tmp_path / "overtile.yaml")
     assert loaded.data.path == tmp_path.parent / "images"
     assert loaded.workspace == tmp_path / "overtile-work"
     assert loaded.serving == tmp_path / "served" / "overtile"
+    weights = tmp_path.parent / "mobilenet.h5"
+    assert loaded.model.options == {"weights": str(weights), "alpha": 0.25}
+    named = config.load(tmp_path / "overtile.yaml", {"model.options.weights": "imagenet"})
+    assert named.model.options["weights"] == "imagenet"
 
 
 def test_everything_has_a_default(tmp_path: Path) -> None:

@@ -99,3 +99,16 @@ def test_too_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (made.workspace / "artifacts").mkdir()
     free = 500_000_000
     local.refuse_full_disk(made)
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    model = {"name": "fcn8s", "options": {"weights": "mobilenet.h5"}}
+    made = config.parse({"model": model, "train": {"start_from": "state"}}, base=tmp_path)
+    missing = f"^model.options.weights: there is no file {tmp_path}/mobilenet.h5.$"
+    with pytest.raises(InputError, match=missing):
+        local.refuse_missing_weights(made)
+    (tmp_path / "mobilenet.h5").touch()
+    with pytest.raises(InputError, match=f"^train.start_from: there is no file {tmp_path}/state.$"):
+        local.refuse_missing_weights(made)
+    (tmp_path / "state.index").touch()
+    local.refuse_missing_weights(made)

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import scipy.linalg
-from scipy import ndimage
 
 from trainer.baselines import codes
 
 # About how many superpixels an image has: the cut's time grows with the cube of it.
 _SUPERPIXELS = 400
-# Shi, Malik 2000, section 3: split where the cut costs less than this, trying so many thresholds.
-_MOST_COST, _THRESHOLDS = 0.2, 10
-_FEWEST = 4
+# Shi, Malik 2000, section 3: split where the cut costs less than this.
+_MOST_COST = 0.2
 _GRABCUT_ITERATIONS = 3
 # GrabCut's mixtures need pixels of both kinds to learn from.
 _LEAST_SHARE = 0.002
@@ -30,8 +27,9 @@ def cut(image: np.ndarray) -> np.ndarray:
     """Parts of an image that are alike inside and unlike each other.
 
     Shi, Malik, Normalized Cuts and Image Segmentation, 2000 (https://doi.org/10.1109/34.868688),
-    on superpixels in place of pixels: a graph whose edges join neighbours, the heavier the more
-    alike their mean colours are, is cut in two by the second eigenvector of its normalised
+    on superpixels in place of pixels (SLIC, Achanta et al. 2012,
+    https://doi.org/10.1109/TPAMI.2012.120): a graph whose edges join neighbours, the heavier the
+    more alike their mean colours are, is cut in two by the second eigenvector of its normalised
     Laplacian, and each part again, while that costs less than 0.2.
 
     Args:
@@ -40,95 +38,21 @@ def cut(image: np.ndarray) -> np.ndarray:
     Returns:
       int [H, W], counted from 0 without gaps.
     """
-    small = superpixels(image)
-    number = int(small.max()) + 1
-    area = np.bincount(small.ravel(), minlength=number)
-    colour = np.stack(
-        [
-            np.bincount(small.ravel(), image[..., channel].ravel(), minlength=number) / area
-            for channel in range(3)
-        ],
-        axis=1,
-    )
-    pairs = np.concatenate(
-        [
-            np.stack([small[:, :-1].ravel(), small[:, 1:].ravel()], axis=1),
-            np.stack([small[:-1].ravel(), small[1:].ravel()], axis=1),
-        ]
-    )
-    pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
-    weights = np.eye(number)
-    if len(pairs):
-        distance = ((colour[pairs[:, 0]] - colour[pairs[:, 1]]) ** 2).sum(1)
-        # What is unlike in this image, whatever its contrast.
-        alike = np.exp(-distance / max(float(distance.mean()), 1e-9))
-        weights[pairs[:, 0], pairs[:, 1]] = weights[pairs[:, 1], pairs[:, 0]] = alike
+    # Late: they take as long to import as all else here.
+    from skimage import graph, segmentation
 
-    segments = np.zeros(number, np.int64)
-    waiting, done = [np.arange(number)], 0
-    while waiting:
-        nodes = waiting.pop()
-        part = _bisect(weights[np.ix_(nodes, nodes)])
-        if part is None:
-            segments[nodes] = done
-            done += 1
-        else:
-            waiting += [nodes[part], nodes[~part]]
-    return segments[small]
-
-
-def superpixels(image: np.ndarray) -> np.ndarray:
-    """Small regions whose borders follow those of the image.
-
-    A watershed of the slope, from a regular grid of markers (Machairas et al., Waterpixels, 2015,
-    https://doi.org/10.1109/TIP.2015.2451011).
-
-    Args:
-      image: uint8 [H, W, 3].
-
-    Returns:
-      int [H, W], counted from 0 without gaps.
-    """
-    height, width = image.shape[:2]
-    apart = max(4, round((height * width / _SUPERPIXELS) ** 0.5))
-    markers = np.zeros((height, width), np.int32)
-    rows, columns = (
-        np.arange(min(apart // 2, extent - 1), extent, apart) for extent in (height, width)
-    )
-    grid = np.ix_(rows, columns)
-    markers[grid] = np.arange(1, len(rows) * len(columns) + 1).reshape(len(rows), len(columns))
-    smooth = cv2.GaussianBlur(np.ascontiguousarray(image), (3, 3), 0)
-    found = cv2.watershed(smooth, markers)
-    # Lines between basins, and OpenCV's frame around the image, belong to the nearest basin.
-    nearest = ndimage.distance_transform_edt(
-        found <= 0, return_distances=False, return_indices=True
-    )
-    _, counted = np.unique(found[tuple(nearest)], return_inverse=True)
-    return counted.reshape(height, width)
-
-
-def _bisect(weights: np.ndarray) -> np.ndarray | None:
-    """Which nodes are in one of two parts, bool [N]; None where no cut is cheap enough."""
-    number = len(weights)
-    if number < 2 * _FEWEST:
-        return None
-    degree = weights.sum(1)
-    scale = 1 / np.sqrt(degree)
-    laplacian = np.eye(number) - scale[:, None] * weights * scale
-    _, vectors = scipy.linalg.eigh(laplacian, subset_by_index=[0, 1])
-    values = vectors[:, 1] * scale
-    # An eigenvector has no sign of its own.
-    values *= np.sign(values[np.abs(values).argmax()]) or 1
-    best, found = _MOST_COST, None
-    for threshold in np.linspace(values.min(), values.max(), _THRESHOLDS + 2)[1:-1]:
-        part = values > threshold
-        if min(part.sum(), number - part.sum()) < _FEWEST:
-            continue
-        between = weights[np.ix_(part, ~part)].sum()
-        price = between / degree[part].sum() + between / degree[~part].sum()
-        if price < best:
-            best, found = price, part
-    return found
+    small = segmentation.slic(image, n_segments=_SUPERPIXELS, compactness=10, start_label=0)
+    if not small.any():
+        return small  # of one superpixel; its graph would be without a node
+    neighbours = graph.rag_mean_color(image, small, mode="distance")
+    edges = [edge for _, _, edge in neighbours.edges(data=True)]
+    # What is unlike in this image, whatever its contrast.
+    typical = max(float(np.mean([edge["weight"] ** 2 for edge in edges] or [0])), 1e-9)
+    for edge in edges:
+        edge["weight"] = float(np.exp(-(edge["weight"] ** 2) / typical))
+    parts = graph.cut_normalized(small, neighbours, thresh=_MOST_COST, rng=0)
+    _, counted = np.unique(parts, return_inverse=True)
+    return counted.reshape(small.shape)
 
 
 def grabcut(

@@ -50,7 +50,7 @@ class FCNOptions(BaseModel, extra="forbid", frozen=True):
     weights: str = Field(
         "random",
         description="of the backbone: random, imagenet (Keras downloads them), or a Keras file "
-        "(.h5, .keras)",
+        "(.h5, .keras), relative to overtile.yaml",
     )
     train_backbone: Literal["fine_tuned", "frozen"] = Field(
         "fine_tuned",
