@@ -13,7 +13,7 @@ from components.run_report.images import Key
 from components.run_report.joining import Picture
 from components.run_report.page import environment
 from pipeline.commands.models import amount
-from pipeline.comparison.comparing import Comparison, Difference, Entry
+from pipeline.comparison.results import Comparison, Difference, Entry
 from pipeline.progress import format_seconds
 
 # Lines that are told apart on white and on black, by the colour-blind too (after Okabe and Ito).

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from components.run_report import splits
 from pipeline.comparison import charts
 from pipeline.comparison.recorded import Recorded
-
-if TYPE_CHECKING:
-    from pipeline.comparison.comparing import Difference, Entry
+from pipeline.comparison.results import Difference, Entry, ranked
 
 
 def conclusion(entries: Sequence[Entry], apart: Sequence[Difference]) -> str:
@@ -72,11 +67,6 @@ def notes(
             "component."
         )
     return told
-
-
-def ranked(entries: Sequence[Entry]) -> list[Entry]:
-    """By mean IoU, the highest first."""
-    return sorted(entries, key=lambda entry: -np.nan_to_num(entry.mean_iou))
 
 
 def _and(names: Sequence[str]) -> str:

@@ -14,9 +14,9 @@ from components.records import Layout
 from components.run_report import images
 from components.run_report.joining import Picture
 from pipeline.comparison import charts, comparing, features, telling
-from pipeline.comparison.comparing import Comparison, Entry
 from pipeline.comparison.measuring import Measurement
 from pipeline.comparison.recorded import Recorded
+from pipeline.comparison.results import Comparison, Entry
 from tests.components.run_report.conftest import scene, split
 from trainer.cost import Cost
 from trainer.receptive_field import ReceptiveField
