@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 # About as many as can be read beside each other on a phone.
 _TICKS = 5
+
+
+Point = tuple[float, float]
+
+
+class Series(NamedTuple):
+    """What was measured, before it is laid out.
+
+    Attributes:
+      name: what it shows, for its legend.
+      kind: of its style.
+      points: (x, y), all finite.
+      best: that of them at which the model was exported; None where none is marked.
+    """
+
+    name: str
+    kind: str
+    points: list[Point]
+    best: Point | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,15 +36,17 @@ class Line:
 
     Attributes:
       name: what it shows, for its legend.
-      kind: `train` or `eval`, for its style.
+      kind: of its style.
       points: (x, y) in [0, 100] of the frame's width and height, from its upper left corner.
       last: its last value, for those who cannot see it.
+      best: the point to be marked; None without one.
     """
 
     name: str
     kind: str
-    points: list[tuple[float, float]]
+    points: list[Point]
     last: float
+    best: Point | None
 
     def path(self) -> str:
         """The points as an SVG polyline has them."""
@@ -38,71 +59,56 @@ class Chart:
 
     Attributes:
       title: what is measured.
+      x_name: against what.
       lines: the curves.
       x_ticks, y_ticks: (label, place in [0, 100]) of each tick; of y from the top.
-      best: (x, y) of the epoch that was exported, on the eval curve; None without one.
     """
 
     title: str
+    x_name: str
     lines: list[Line]
     x_ticks: list[tuple[str, float]]
     y_ticks: list[tuple[str, float]]
-    best: tuple[float, float] | None
 
 
-def chart(
-    title: str,
-    history: Sequence[Mapping[str, float]],
-    names: Mapping[str, tuple[str, str]],
-    best_step: int,
-    steps_per_epoch: int,
-) -> Chart | None:
-    """Lays out some columns of a training's history.
+def chart(title: str, x_name: str, series: Iterable[Series]) -> Chart | None:
+    """Lays out curves on common axes; x begins at zero.
 
     Args:
-      title: what they measure.
-      history: an entry an epoch: `epoch`, counted from 1, and the columns.
-      names: each column with its name and its kind.
-      best_step: of the epoch that was exported.
-      steps_per_epoch: optimizer steps.
+      title: what is measured.
+      x_name: against what.
+      series: of which those without points are left out.
 
     Returns:
-      None where no value is finite.
+      None where there is no point.
     """
-    series = {
-        column: [
-            (entry["epoch"] * steps_per_epoch, float(entry[column]))
-            for entry in history
-            if math.isfinite(entry.get(column, math.nan))
-        ]
-        for column in names
-    }
-    values = [value for points in series.values() for _, value in points]
-    if not values:
+    shown = [one for one in series if one.points]
+    if not shown:
         return None
-    steps = [entry["epoch"] * steps_per_epoch for entry in history]
-    x_ticks = ticks(0, max(steps))
+    right = max(x for one in shown for x, _ in one.points)
+    values = [y for one in shown for _, y in one.points]
+    x_ticks = ticks(0, right)
     y_ticks = ticks(min(values), max(values))
     low, high = y_ticks[0], y_ticks[-1]
 
-    def place(point: tuple[float, float]) -> tuple[float, float]:
-        return 100 * point[0] / max(steps), 100 * (high - point[1]) / (high - low)
+    def place(point: Point) -> Point:
+        return 100 * point[0] / right, 100 * (high - point[1]) / (high - low)
 
-    best: tuple[float, float] | None = None
-    for column, (_, kind) in names.items():
-        best = next((place(at) for at in series[column] if at[0] == best_step), best)
-        if kind == "eval":
-            break
     return Chart(
         title,
+        x_name,
         [
-            Line(name, kind, [place(point) for point in series[column]], series[column][-1][1])
-            for column, (name, kind) in names.items()
-            if series[column]
+            Line(
+                one.name,
+                one.kind,
+                [*map(place, one.points)],
+                one.points[-1][1],
+                one.best and place(one.best),
+            )
+            for one in shown
         ],
-        [(f"{tick:g}", 100 * tick / max(steps)) for tick in x_ticks if tick <= max(steps)],
+        [(f"{tick:g}", 100 * tick / right) for tick in x_ticks if tick <= right],
         [(f"{tick:.4g}", 100 * (high - tick) / (high - low)) for tick in y_ticks],
-        best,
     )
 
 
@@ -126,20 +132,36 @@ def ticks(low: float, high: float) -> list[float]:
 
 def of_training(training: Mapping[str, Any]) -> list[Chart]:
     """Loss and mean IoU of what `training.json` tells."""
-    history = training["history"]
-    if not history:
-        return []
-    made = [
-        chart(
-            title,
-            history,
-            {column: ("train", "train"), f"val_{column}": ("eval", "eval")},
-            training["best_step"],
-            steps_per_epoch(training),
-        )
-        for title, column in (("Loss", "loss"), ("Mean IoU", "mean_iou"))
-    ]
+    made = []
+    for title, column in (("Loss", "loss"), ("Mean IoU", "mean_iou")):
+        train = series("train", "train", training, column, step)
+        evaluated = series("eval", "eval", training, f"val_{column}", step)
+        # What was chosen was chosen by the eval split.
+        if evaluated.best is not None:
+            train = train._replace(best=None)
+        made.append(chart(title, "training step", [train, evaluated]))
     return [one for one in made if one is not None]
+
+
+XOf = Callable[[Mapping[str, Any], Mapping[str, float]], float]
+"""From a training and an entry of its history to its place along the axis; NaN if unknown."""
+
+
+def series(name: str, kind: str, training: Mapping[str, Any], column: str, x_of: XOf) -> Series:
+    """A column of a training's history, where it is finite."""
+    points, best = [], None
+    for entry in training["history"]:
+        point = x_of(training, entry), float(entry.get(column, math.nan))
+        if all(map(math.isfinite, point)):
+            points.append(point)
+            if step(training, entry) == training["best_step"]:
+                best = point
+    return Series(name, kind, points, best)
+
+
+def step(training: Mapping[str, Any], entry: Mapping[str, float]) -> float:
+    """The optimizer step at which an entry of a history was written."""
+    return entry["epoch"] * steps_per_epoch(training)
 
 
 def steps_per_epoch(training: Mapping[str, Any]) -> int:

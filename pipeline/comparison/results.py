@@ -10,10 +10,9 @@ import numpy as np
 
 from components.evaluation import bootstrap
 from components.records import Layout
-from components.run_report import splits
+from components.run_report import curves, splits
 from components.run_report.images import Key
 from components.run_report.joining import Picture
-from pipeline.comparison import charts
 from pipeline.comparison.features import Features
 from pipeline.comparison.measuring import Measurement
 from pipeline.comparison.recorded import Recorded
@@ -74,7 +73,7 @@ class Entry:
             (
                 float(entry["val_loss"])
                 for entry in self.run.training["history"]
-                if charts.step(self.run.training, entry) == self.run.training["best_step"]
+                if curves.step(self.run.training, entry) == self.run.training["best_step"]
                 and "val_loss" in entry
             ),
             None,
@@ -138,7 +137,7 @@ class Comparison:
     eval: splits.Split
     differences: list[Difference]
     settings: list[tuple[str, list[str]]]
-    charts: list[charts.Chart]
+    charts: list[curves.Chart]
     groups: list[tuple[str, list[Key]]]
     pictures: dict[str, dict[Key, Picture]]
     conclusion: str

@@ -35,7 +35,8 @@ def test_points_are_shares_of_the_frame() -> None:
     assert train.points == [pytest.approx((50, 50)), pytest.approx((100, 75))]
     assert evaluated.points == [pytest.approx((50, 0)), pytest.approx((100, 100))]
     assert train.path() == "50.00,50.00 100.00,75.00"
-    assert loss.best == pytest.approx((100, 100))
+    assert train.best is None
+    assert evaluated.best == pytest.approx((100, 100))
     assert loss.x_ticks == [("0", 0), ("50", 25), ("100", 50), ("150", 75), ("200", 100)]
     assert [label for label, _ in loss.y_ticks] == ["0.2", "0.4", "0.6", "0.8", "1"]
     assert evaluated.last == 0.2

@@ -87,7 +87,7 @@ def test_curves_against_steps_and_time(make_run: Make) -> None:
         ("Loss", "seconds of training"),
     ]
     line = made[0].lines[1]
-    assert (line.name, line.model, line.last) == ("b", 1, pytest.approx(1 - 0.7 / 5))
+    assert (line.name, line.kind, line.last) == ("b", "1", pytest.approx(1 - 0.7 / 5))
     # Steps 100 to 500 of 500; the fourth was exported.
     assert [x for x, _ in line.points] == pytest.approx([20, 40, 60, 80, 100])
     assert line.best is not None
