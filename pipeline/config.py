@@ -108,7 +108,7 @@ def parse(
     try:
         config = PipelineConfig(**values)
     except ValidationError as error:
-        raise InputError(f"{name}: {_explain(error)}") from None
+        raise InputError(f"{name}: {_explain(error, values)}") from None
     except TypeError as error:
         raise InputError(f"{name}: {error}") from None
 
@@ -160,17 +160,21 @@ def _set(values: dict[str, Any], key: str, value: Any, name: str) -> None:
     values[last] = value
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, values: dict[str, Any]) -> str:
     """One clause a wrong key: the key, what is wrong with its value, and what is allowed."""
-    told = "; ".join(_explain_one(dict(problem)) for problem in error.errors())
+    told = "; ".join(_explain_one(dict(problem), values) for problem in error.errors())
     return told if told.endswith("?") else told + "."
 
 
-def _explain_one(problem: dict[str, Any]) -> str:
+def _explain_one(problem: dict[str, Any], values: dict[str, Any]) -> str:
     path = [part for part in problem["loc"] if part not in ("Range", "list[any]")]
     key = ".".join(map(str, path))
     if problem["type"] == "extra_forbidden":
         known = _fields(path[:-1])
+        if path[:-1] == ["model", "options"]:
+            from trainer.models import registry
+
+            known = list(registry.describe(values["model"].get("name", ModelConfig().name)))
         close = difflib.get_close_matches(str(path[-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
         return f"unknown key {key}; {hint}"

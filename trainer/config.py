@@ -12,9 +12,11 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails
 
 LossName = Literal["cross_entropy", "dice", "focal", "tversky", "lovasz"]
 RANDOM, IMAGENET = "random", "imagenet"
@@ -45,7 +47,20 @@ class ModelConfig(BaseModel, extra="forbid", frozen=True):
             raise ValueError(
                 f"there is no model {self.name!r}; there are {', '.join(registry.NAMES)}"
             )
-        registry.options(self.name, self.options)
+        try:
+            registry.options(self.name, self.options)
+        except ValidationError as error:
+            # Its keys are below `options`.
+            problems = [
+                InitErrorDetails(
+                    type=problem["type"],
+                    loc=("options", *problem["loc"]),
+                    input=problem["input"],
+                    ctx=problem.get("ctx", {}),
+                )
+                for problem in error.errors()
+            ]
+            raise ValidationError.from_exception_data(type(self).__name__, problems) from None
         return self
 
     @property

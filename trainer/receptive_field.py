@@ -60,14 +60,23 @@ def receptive_field(graph: LayerGraph) -> ReceptiveField:
 
 def stride(graph: LayerGraph) -> int:
     """How many pixels of the input a pixel of the coarsest feature map stands for."""
-    source = graph.shapes[graph.inputs[0]]
-    ratios = [1.0]
+    pixels = dict.fromkeys(graph.inputs, Fraction(1))
     for step in graph.steps:
-        for shape in (graph.shapes[number] for number in step.outputs):
-            if len(shape) == 4 and (shape[1] or 0) > 1 and source[1]:
-                ratios.append(source[1] / (shape[1] or 1))
-    # Without padding a map is a little smaller than its stride says.
-    return 2 ** round(math.log2(max(ratios)))
+        (source, *_), (target, *_) = step.inputs, step.outputs
+        if len(graph.shapes[target]) == 4 and source in pixels:
+            pixels[target] = pixels[source] * _coarser(_Call(graph, step, 1, 0))
+    return round(max(pixels.values()))
+
+
+def _coarser(call: _Call) -> Fraction:
+    """How many pixels of its input a pixel of a layer's output stands for, on each axis."""
+    rule = _rule(call.layer)
+    if rule in (_convolution, _pooling):
+        return Fraction(call.along(call.layer.strides))
+    if rule is _transposed:
+        return Fraction(1, call.along(call.layer.strides))
+    # What is padded, cropped or looked at through a window has another size and is as fine.
+    return Fraction(call.taken, call.given) if rule is _upsampling else Fraction(1)
 
 
 def _side(graph: LayerGraph, axis: int) -> int | None:

@@ -57,7 +57,14 @@ def test_two_mistakes_are_both_named(tmp_path: Path) -> None:
 
 
 def test_an_option_of_the_model_is_checked(tmp_path: Path) -> None:
-    assert "widht" in message(tmp_path, "model: {options: {widht: 3}}")
+    told = message(tmp_path, "model: {options: {widht: 3}}")
+    assert "unknown key model.options.widht; did you mean width?" in told
+    told = message(tmp_path, "model: {name: fcn8s, options: {alpha: 2}}")
+    assert "model.options.alpha: 2 is not allowed: input should be less than or equal to 1" in told
+    told = message(
+        tmp_path, "model: {name: fcn8s, options: {backbone: alexnet, weights: imagenet}}"
+    )
+    assert "model.options: weights: Keras has none of ImageNet for alexnet" in told
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:

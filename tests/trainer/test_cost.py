@@ -61,6 +61,11 @@ def test_every_architecture_has_a_cost(name: str) -> None:
     assert found.field.height is None or found.field.height > found.field.stride
 
 
+def test_windows_without_padding_are_no_coarser() -> None:
+    # VGG16's five poolings; fc6 makes 10 x 10 of the 16 x 16 that they leave.
+    assert cost("deconvnet", {"width": 4, "fc_width": 8}).field.stride == 32
+
+
 def test_models_that_there_are_stay_as_they_are() -> None:
     inputs = keras.Input((8, 8, 1))
     outputs = layers.BatchNormalization()(layers.Conv2D(1, 3)(layers.Normalization()(inputs)))
