@@ -18,7 +18,8 @@ from components.image_example_gen.ingest_config import IngestConfig
 from components.serving_validator.config import ValidationConfig
 from kubeflow.config import KubeflowConfig
 from pipeline.beam_config import BeamConfig
-from trainer.config import AugmentConfig, ModelConfig, TrainConfig, TuneConfig
+from trainer.config import AugmentConfig, ModelConfig, TrainConfig
+from trainer.tune_config import TuneConfig
 
 
 class PushConfig(BaseModel, extra="forbid", frozen=True):

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from trainer.config import AugmentConfig, ModelConfig, Range, TrainConfig, TuneConfig
+from trainer.config import AugmentConfig, ModelConfig, TrainConfig
 from trainer.models import registry
+from trainer.tune_config import Range, TuneConfig
 
 if TYPE_CHECKING:
     import keras_tuner

@@ -24,9 +24,9 @@ from pydantic import ValidationError
 from components.errors import InputError
 from components.tuner import trials
 from trainer import oracles, space, train
-from trainer.config import TuneConfig
 from trainer.settings import Settings, key
 from trainer.statistics import Statistics, read
+from trainer.tune_config import TuneConfig
 
 progress = logging.getLogger("overtile.progress")
 

@@ -17,8 +17,9 @@ import pytest
 from components.errors import InputError
 from components.records import Layout
 from trainer import oracles, parallel, train, tune
-from trainer.config import AugmentConfig, ModelConfig, Range, TrainConfig, TuneConfig
+from trainer.config import AugmentConfig, ModelConfig, TrainConfig
 from trainer.statistics import Statistics
+from trainer.tune_config import Range, TuneConfig
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from trainer import space
-from trainer.config import AugmentConfig, ModelConfig, TrainConfig, TuneConfig
+from trainer.config import AugmentConfig, ModelConfig, TrainConfig
+from trainer.tune_config import TuneConfig
 
 UNET = ModelConfig(options={"width": 8, "depth": 2})
 
