@@ -255,6 +255,15 @@ def test_a_training_without_a_finite_value(make_facts: MakeFacts) -> None:
     assert "No epoch has a finite value to draw." in text
 
 
+def test_what_the_training_started_from(make_facts: MakeFacts) -> None:
+    told = make_facts()
+    assert "started from" not in words(page.render(told))
+    origin = {"path": "serving/cells/3", "layers": 14, "of": 16}
+    training = {**told.training, "started_from": origin}
+    text = words(page.render(dataclasses.replace(told, training=training)))
+    assert "started from serving/cells/3 (14 of 16 layers)" in text
+
+
 def test_how_pixels_were_made_visible_is_said(make_facts: MakeFacts) -> None:
     told = make_facts()
     layout = dataclasses.replace(told.layout, dtype="uint16", channels=7)
