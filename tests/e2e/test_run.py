@@ -80,9 +80,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(
         "--set",
         "train.seed=1",
         "--set",
-        "train.steps=2000",
-        "--set",
-        "train.early_stopping=3",
+        "train.steps=300",
     ]
     checkpoints = project.folder / "work/checkpoints"
     before = project.versions()
