@@ -65,6 +65,7 @@ def overtile(precision: str, folder: Path) -> Tasks:
     from components.records import Layout
     from trainer import strategy, train
     from trainer.config import AugmentConfig, ModelConfig, TrainConfig
+    from trainer.input import untuned
     from trainer.losses import pixel_weights
     from trainer.statistics import Statistics
 
@@ -81,7 +82,7 @@ def overtile(precision: str, folder: Path) -> Tasks:
         model = train.compiled(settings, data)
     images, masks = batch()
     weights = pixel_weights(tf.constant(masks), tf.ones([CLASSES]))
-    batches = tf.data.Dataset.from_tensors((images, masks, weights)).repeat()
+    batches = untuned(tf.data.Dataset.from_tensors((images, masks, weights)).repeat())
     np.savez(folder / "weights.npz", *model.get_weights())
 
     @tf.function(reduce_retracing=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -20,6 +21,7 @@ SURROUNDINGS = 32
 
 # Tiles are shuffled within this much memory; the files' order is shuffled as well.
 _SHUFFLE_BYTES = 256 * 2**20
+_CORES = len(os.sched_getaffinity(0))
 
 
 def decode(image_bytes: tf.Tensor, layout: Layout) -> tf.Tensor:
@@ -204,12 +206,12 @@ def training_batches(
 
     weights = tf.constant(class_weights, tf.float32)
     skipped = first_step * train.batch_size
-    return (
+    return untuned(
         tf.data.Dataset.range(2**62)
         .flat_map(epoch)
         .enumerate()
         .skip(skipped)
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        .map(prepare, num_parallel_calls=_CORES)
         .batch(train.batch_size, drop_remainder=True)
         .map(lambda image, mask, maps: (image, mask, pixel_weights(mask, weights, maps)))
         .prefetch(2)
@@ -259,10 +261,22 @@ def evaluation_batches(
         record = records.parse(serialized, layout.plain())
         return frame(record["image"], record["mask"], geometry, surroundings(geometry))
 
-    return (
+    return untuned(
         tf.data.TFRecordDataset(sorted(files))
-        .map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        .map(prepare, num_parallel_calls=_CORES)
         .batch(batch_size)
         .map(lambda image, mask: (image, mask, pixel_weights(mask, weights)))
         .prefetch(1)
     )
+
+
+def untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Batches whose threads nobody tunes.
+
+    TensorFlow 2.15's tuner sleeps for longer and longer, up to a minute, and may sleep through
+    being told to end: who drops the batches then waits for it. There is nothing to tune here
+    either, since all cores are taken from the start.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)

@@ -39,7 +39,9 @@ def strategy(wanted: str = "auto", batch_size: int | None = None) -> tf.distribu
     else:
         devices = devices[:batch_size]
     if len(devices) == 1 and wanted != "mirrored":
-        return tf.distribute.OneDeviceStrategy(devices[0])
+        # TensorFlow's own, which takes the first device. OneDeviceStrategy hands batches over by
+        # threads of its own, whose tuner cannot be turned off; see `input.untuned`.
+        return tf.distribute.get_strategy()
     return _mirrored(tuple(devices))
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from components.image_example_gen.reading import fit
 from components.records import IGNORE, Layout, Record, encode
 from trainer import input as model_input
+from trainer import strategy
 from trainer.config import AugmentConfig, TrainConfig
 from trainer.models import registry
 
@@ -58,6 +59,18 @@ def test_a_resumed_training_sees_the_batches_it_would_have_seen(
         for expected, given in zip(before, after):
             assert np.array_equal(expected, given)
     assert {batch[0].shape for batch in whole} == {(3, 24, 24, 1)}
+
+
+def test_nobody_waits_for_the_tuner_when_batches_are_dropped(
+    record_files: dict[str, str], layout: Layout
+) -> None:
+    files = [record_files["train"]]
+    one = TrainConfig(batch_size=1)
+    train = model_input.training_batches(files, layout, SAME, one, AugmentConfig(), [1.0, 1.0])
+    for dropped in (train, model_input.evaluation_batches(files, layout, SAME, 1)):
+        assert dropped.options().autotune.enabled is False
+    # Nor are they handed over by threads that have a tuner of their own.
+    assert strategy.strategy("one_device") is tf.distribute.get_strategy()
 
 
 def test_what_changes_leave_ignored_weighs_nothing(
