@@ -160,7 +160,9 @@ def used(
     here = options(settings)
     # What has no effect is not told.
     idle = {"precision", "warm_start", "strategy", "jit", "accumulate"}
-    idle |= {name for name, (other, value) in _ONLY_WITH.items() if here.get(other) != value}
+    idle |= {
+        name for name, (other, value) in _ONLY_WITH.items() if not _has(here.get(other), value)
+    }
     return [
         (
             name.replace("_", " "),
@@ -184,9 +186,23 @@ def setting(value: Any) -> str:
     return str(value)
 
 
+def _has(value: Any, wanted: str) -> bool:
+    """Whether a setting has a value, or names it among others."""
+    return wanted in value if isinstance(value, dict) else value == wanted
+
+
 # Settings that another one must have a value for.
 _ONLY_WITH = {
     "momentum": ("optimizer", "sgd"),
+    "power": ("schedule", "polynomial"),
+    "step_factor": ("schedule", "step"),
+    "step_at": ("schedule", "step"),
+    "step_every": ("schedule", "step"),
+    "focal_gamma": ("loss", "focal"),
+    "focal_alpha": ("loss", "focal"),
+    "tversky_alpha": ("loss", "tversky"),
+    "tversky_beta": ("loss", "tversky"),
+    "lovasz_over": ("loss", "lovasz"),
     "effective_number_beta": ("class_weights", "effective_number"),
 }
 

@@ -53,6 +53,12 @@ def test_settings_say_what_the_search_chose_and_leave_out_what_has_no_effect() -
         ("optimizer", "adam", False),
         ("loss", "cross entropy 1, dice 0.5", False),
     ]  # fmt: skip
+    # Only of a loss or a schedule that is used.
+    idle = {"schedule": "cosine", "power": 0.9, "step_at": [0.5], "tversky_beta": 0.7}
+    told = words.used({"train": {**used["train"], **idle, "focal_gamma": 2.0}}, asked, "train")
+    assert [name for name, _, _ in told[4:]] == ["schedule"]
+    focal = {**used["train"], "loss": {"focal": 1.0}, "focal_gamma": 2.0}
+    assert ("focal gamma", "2", False) in words.used({"train": focal}, asked, "train")
     rare = {**used["train"], "class_weights": "effective_number"}
     told = words.used({"train": rare}, {"train": rare}, "train")
     assert ("effective number beta", "0.999999", False) in told
