@@ -46,7 +46,7 @@ class Evaluation:
       data: the data set's folder.
       images: that were evaluated.
       metrics: `mean_iou`, `iou/<class>`, ...; without the undefined ones. Where the labels tell
-        objects apart also `seg` (components.evaluation.seg).
+        objects apart, or records keep objects, also `seg` (components.evaluation.seg).
       confusion: pixels, rows are labels, columns predictions.
       set_aside: files that could not be used.
       slices: the metrics on the images of each value of an attribute, `site=A`.
@@ -98,6 +98,7 @@ def evaluate(
             f"{', '.join(data.classes)}: give the configuration whose data.classes says what the "
             "masks' values mean."
         )
+    objects = _Objects(model, data, ingest)
     only_labels = {"border_weights": None, "instances": False, "oversample": None}
     ingest = ingest.model_copy(update=only_labels)
     listing = sources.listing(data)
@@ -109,7 +110,6 @@ def evaluate(
 
     confusion = np.zeros((len(layout.classes), len(layout.classes)), np.int64)
     by_slice: dict[str, np.ndarray] = {}
-    objects = _Objects(model, data, ingest)
     images = 0
     for place, sample in enumerate(placed):
         progress.info("", extra={"what": "image", "done": place, "total": len(placed)})
@@ -140,12 +140,17 @@ def evaluate(
 
 
 class _Objects:
-    """How well a model tells objects apart, where the labels do."""
+    """How well a model tells objects apart, where the labels do.
+
+    Where labels are of classes alone, and the records keep objects, these are what hangs together.
+    """
 
     def __init__(self, model: Model, data: DataConfig, ingest: IngestConfig) -> None:
         self._model, self._data = model, data
         names = masks.coding(data).names
         background = borders.background_class(data, ingest.background)
+        self._background = background
+        self._hang_together = ingest.instances or ingest.border_weights is not None
         self._none = [background, names.get(BORDER, background)]
         self._values: list[np.ndarray] | None = []
 
@@ -155,13 +160,16 @@ class _Objects:
         if self._values is None or pieces.large(sample.image):
             return
         pair = read_pair(sample, self._data)
-        if pair.instances is None:
+        instances = pair.instances
+        if instances is None and self._hang_together:
+            instances = borders.components(pair.mask, self._background)
+        if instances is None:
             self._values = None
             return
         predicted = self._model.mask(pair.image)
         nothing = np.isin(predicted, self._none) | (pair.mask == records.IGNORE)
         predicted = np.where(nothing, records.IGNORE, predicted)
-        labelled = np.where(pair.mask == records.IGNORE, 0, pair.instances)
+        labelled = np.where(pair.mask == records.IGNORE, 0, instances)
         self._values.append(seg.values(labelled, borders.components(predicted, records.IGNORE)))
 
     def metrics(self) -> dict[str, float]:

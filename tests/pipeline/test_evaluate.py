@@ -97,6 +97,22 @@ def test_where_the_labels_tell_objects_apart_they_are_measured(tmp_path: Path) -
     assert run(section, whole=True).metrics["seg"] == pytest.approx(0.5)
 
 
+def test_what_hangs_together_is_an_object_where_the_records_keep_objects(tmp_path: Path) -> None:
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    mask = np.zeros((4, 7), np.uint8)
+    mask[:, :4] = mask[:, 5:] = 1  # of 16 and 8 pixels, which the model takes for one of 28
+    for name in ("images", "masks"):
+        cv2.imwrite(str(tmp_path / name / "a.png"), mask)
+    section = DataConfig(path=tmp_path, classes={"background": (0,), "cell": (1,)})
+    model: Any = AlwaysCell()
+    asked = ({"instances": True}, {"border_weights": {}})
+    for ingest in (IngestConfig(tile=3, **keys) for keys in asked):
+        found = evaluate(model, section, ingest, whole=True)
+        assert found.metrics["seg"] == pytest.approx(12 / 28)
+    assert "seg" not in run(section, whole=True).metrics
+
+
 def test_of_the_own_data_set_only_what_did_not_train(tmp_path: Path) -> None:
     section = data(tmp_path, split=SplitConfig(train=("0..2",), eval=("3",)))
     found = run(section, whole=False)
