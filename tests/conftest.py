@@ -2,9 +2,13 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.components.run_report import browser as browsers
+from tests.components.run_report.browser import Browser
 
 # Before TensorFlow is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -22,3 +26,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real images: {folder} is absent and OVERTILE_DATA names no other folder")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Headless Chromium; tests that need it skip where there is none."""
+    if browsers.find() is None:
+        pytest.skip("there is no Chromium (Debian and Ubuntu: apt-get install chromium)")
+    with Browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened

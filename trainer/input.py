@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -10,6 +9,7 @@ import tensorflow as tf
 from components import records
 from components.records import GREY_WEIGHTS, IGNORE, Layout
 from trainer import augment as augmentation
+from trainer import strategy
 from trainer.config import AugmentConfig, TrainConfig
 from trainer.losses import pixel_weights
 from trainer.models.registry import Geometry
@@ -21,7 +21,6 @@ SURROUNDINGS = 32
 
 # Tiles are shuffled within this much memory; the files' order is shuffled as well.
 _SHUFFLE_BYTES = 256 * 2**20
-_CORES = len(os.sched_getaffinity(0))
 
 
 def decode(image_bytes: tf.Tensor, layout: Layout) -> tf.Tensor:
@@ -211,7 +210,7 @@ def training_batches(
         .flat_map(epoch)
         .enumerate()
         .skip(skipped)
-        .map(prepare, num_parallel_calls=_CORES)
+        .map(prepare, num_parallel_calls=strategy.cores())
         .batch(train.batch_size, drop_remainder=True)
         .map(lambda image, mask, maps: (image, mask, pixel_weights(mask, weights, maps)))
         .prefetch(2)
@@ -263,7 +262,7 @@ def evaluation_batches(
 
     return untuned(
         tf.data.TFRecordDataset(sorted(files))
-        .map(prepare, num_parallel_calls=_CORES)
+        .map(prepare, num_parallel_calls=strategy.cores())
         .batch(batch_size)
         .map(lambda image, mask: (image, mask, pixel_weights(mask, weights)))
         .prefetch(1)

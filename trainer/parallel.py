@@ -48,7 +48,9 @@ def run(oracle: Any, spec: Path, count: int, wanted: int | None) -> None:
         count = min(count, wanted - len(oracle.end_order))
     if count < 1:
         return
-    shares = split(count, _gpus(), _cores())
+    from trainer import strategy  # late, as all that loads TensorFlow
+
+    shares = split(count, _gpus(), strategy.cores())
     lonely = 0
     with _served(oracle) as port:
         workers: dict[int, _Worker] = {}
@@ -224,12 +226,6 @@ def _gpus() -> list[str]:
     there = tf.config.list_physical_devices("GPU")
     named = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
     return (named or [str(number) for number in range(len(there))])[: len(there)]
-
-
-def _cores() -> int:
-    # Where a container has fewer than its machine, this variable says so.
-    given = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    return int(given) if given.isdigit() and int(given) else len(os.sched_getaffinity(0))
 
 
 def _death(code: int) -> str:

@@ -60,12 +60,17 @@ def receptive_field(graph: LayerGraph) -> ReceptiveField:
 
 def stride(graph: LayerGraph) -> int:
     """How many pixels of the input a pixel of the coarsest feature map stands for."""
+    return round(max(_pixels(graph).values()))
+
+
+def _pixels(graph: LayerGraph) -> dict[int, Fraction]:
+    """How many pixels of the input a pixel of each map stands for, on each axis."""
     pixels = dict.fromkeys(graph.inputs, Fraction(1))
     for step in graph.steps:
         (source, *_), (target, *_) = step.inputs, step.outputs
         if len(graph.shapes[target]) == 4 and source in pixels:
             pixels[target] = pixels[source] * _coarser(_Call(graph, step, 1, 0))
-    return round(max(pixels.values()))
+    return pixels
 
 
 def _coarser(call: _Call) -> Fraction:
@@ -95,9 +100,8 @@ def _side(graph: LayerGraph, axis: int) -> int | None:
 
 def _period(graph: LayerGraph, target: int) -> int:
     """After how many pixels of the output their fields repeat: the coarsest map's step there."""
-    height = graph.shapes[target][1] or 1
-    maps = [shape[1] for shape in graph.shapes.values() if len(shape) == 4 and (shape[1] or 0) > 1]
-    return max(1, 2 ** math.ceil(math.log2(height / min(filter(None, maps), default=height))))
+    pixels = _pixels(graph)
+    return math.ceil(max(pixels.values()) / pixels[target])
 
 
 def _back(graph: LayerGraph, axis: int, source: int, target: int, at: int) -> Span:

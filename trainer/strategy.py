@@ -45,6 +45,13 @@ def strategy(wanted: str = "auto", batch_size: int | None = None) -> tf.distribu
     return _mirrored(tuple(devices))
 
 
+def cores() -> int:
+    """Cores of the processor that this process has."""
+    # Where a container has fewer than its machine, this variable says so.
+    given = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return int(given) if given.isdigit() and int(given) else len(os.sched_getaffinity(0))
+
+
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
     """The same strategy for the same devices, and one that shares no keys with those of others.

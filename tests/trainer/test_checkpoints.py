@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from components.errors import InputError
+from tests.trainer.apart import told_by
 from trainer import strategy
 from trainer.averaging import WeightAverage
 from trainer.checkpoints import Checkpoints, best_weights
@@ -154,15 +152,7 @@ def test_the_scale_of_float16_and_the_average_go_on_too(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_kills_at_any_step_change_no_bit(record_files: dict[str, str], tmp_path: Path) -> None:
     files = [record_files["train"], record_files["eval"]]
-    told = subprocess.run(
-        [sys.executable, "-m", "tests.trainer.killed", *files, str(tmp_path), "float32"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-        timeout=600,
-    ).stdout
-    found = json.loads(told.splitlines()[-1])
+    found = told_by("killed", *files, str(tmp_path), "float32")
     # Step 6; after epoch 2, which began again at step 4; in the checkpoint of epoch 3.
     assert found["signals"] == [0, 9, 9, 9, 0]
     assert found["resumed_from_step"] == 8

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from components.records import IGNORE
+from tests.trainer.apart import told_by
 from trainer.config import LossName, TrainConfig
 from trainer.losses import Loss, pixel_weights
 
@@ -230,14 +227,7 @@ def test_lovasz_of_certain_answers_is_the_jaccard_loss() -> None:
 
 
 def test_losses_and_optimizers_are_the_same_on_one_replica_and_on_two() -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "tests.trainer.parts_on_replicas"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    ).stdout
-    found = json.loads(told.splitlines()[-1])
+    found = told_by("parts_on_replicas")
     assert set(found["losses"]) == set(LOSSES)
     for name, (one, two, gradients) in found["losses"].items():
         # The replicas have 3 and 12 labelled pixels: dividing by each one's own differs by far.

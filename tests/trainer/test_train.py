@@ -4,8 +4,6 @@ import dataclasses
 import functools
 import json
 import logging
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 
 from components.records import Layout
+from tests.trainer.apart import told_by
 from trainer import train
 from trainer.config import AugmentConfig, ModelConfig, TrainConfig
 from trainer.statistics import Statistics
@@ -119,14 +118,7 @@ def test_early_stopping_keeps_the_best_epoch(run) -> None:
 
 @pytest.mark.slow
 def test_a_step_on_several_replicas_is_the_step_on_one() -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "tests.trainer.on_replicas"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    ).stdout
-    found = json.loads(told.splitlines()[-1])
+    found = told_by("on_replicas")
     # Devices, normalisation, parts that a step looks at one after the other.
     others = {"2-batch-1", "4-batch-1", "2-none-1", "4-none-1", "2-none-2"}
     assert found.keys() == {"1-batch-1", "1-none-1"} | others

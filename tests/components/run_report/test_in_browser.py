@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from components.errors import SetAside
 from components.run_report import page
 from components.run_report.facts import ServingCheck
 from components.tuner.trials import Trial
-from tests.components.run_report import browser as browsers
 from tests.components.run_report.browser import Browser
 from tests.components.run_report.conftest import MakeFacts
 
@@ -97,14 +95,6 @@ def searched_trials(count: int) -> list[Trial]:
         state: Any = "failed" if failed else "completed"
         found.append(Trial(place + 1, values, state, iou, 1200, 123.4 + place, error))
     return found
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if browsers.find() is None:
-        pytest.skip("there is no Chromium (Debian and Ubuntu: apt-get install chromium)")
-    with Browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

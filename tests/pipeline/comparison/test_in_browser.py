@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.comparison import page
-from tests.components.run_report import browser as browsers
 from tests.components.run_report.browser import Browser
 from tests.components.run_report.test_in_browser import CUT, FAINT, LAPTOP, PHONE, STICKING_OUT
 from tests.pipeline.comparison.conftest import Make
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if browsers.find() is None:
-        pytest.skip("there is no Chromium (Debian and Ubuntu: apt-get install chromium)")
-    with Browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
