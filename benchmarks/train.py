@@ -1,6 +1,6 @@
 """A training step, and inference, of the same U-Net in Overtile and in PyTorch on this processor.
 
-    python benchmarks/train.py [--repetitions 9] [--steps 2] [--precisions float32 bfloat16]
+    python benchmarks/train.py [--repetitions 5] [--steps 6] [--precisions float32 bfloat16]
 
 U-Net of width 32 and depth 4 on four RGB images of 256 x 256: padded convolutions, batch
 normalisation, transposed convolutions, 2 classes, cross-entropy, Adam. Overtile's step is that of
@@ -350,8 +350,8 @@ def compare(python: str, precision: str, repetitions: int, steps: int) -> dict[s
 def main() -> None:
     """Compares in each precision."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repetitions", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=2, help="in a row, of each repetition")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=6, help="in a row, of each repetition")
     parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"])
     parser.add_argument("--python", help="of an environment that has PyTorch already")
     parser.add_argument("--side", nargs=3, help=argparse.SUPPRESS)

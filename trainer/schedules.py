@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainer.adam import Adam
 from trainer.config import TrainConfig
 from trainer.lamb import LAMB
 
@@ -92,7 +93,7 @@ def optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
     decay = _DECAY.get(train.optimizer, 0.0) if train.weight_decay is None else train.weight_decay
     common = {"learning_rate": learning_rate(train), "global_clipnorm": train.clip_norm}
     if train.optimizer == "adam":
-        return keras.optimizers.Adam(**common)
+        return Adam(**common)
     if train.optimizer == "sgd":
         made = keras.optimizers.SGD(
             momentum=train.momentum,
@@ -101,7 +102,7 @@ def optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
             **common,
         )
     elif train.optimizer == "adamw":
-        made = keras.optimizers.AdamW(weight_decay=decay, **common)
+        made = Adam(weight_decay=decay, **common)
     else:
         made = LAMB(weight_decay=decay, **common)
     made.exclude_from_weight_decay(var_names=_NOT_DECAYED)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from trainer import schedules
+from trainer.adam import Adam
 from trainer.config import TrainConfig
 from trainer.lamb import LAMB
 
@@ -153,6 +154,21 @@ def test_gradients_are_cut_together() -> None:
     assert after(3.0, **plan)["kernel"] == pytest.approx(3 - 0.1 * 0.5)
     # A norm of 0.2 stays.
     assert after(0.1, **plan)["kernel"] == pytest.approx(3 - 0.1 * 0.1)
+
+
+@pytest.mark.parametrize("decay", [None, 0.1])
+def test_adam_is_kerass(decay: float | None) -> None:
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(4, 3)).astype(np.float32)
+    weights = [tf.Variable(start), tf.Variable(start)]
+    plan = {"learning_rate": 0.05, "weight_decay": decay}
+    optimizers = [Adam(**plan), keras.optimizers.Adam(**plan)]
+    for _ in range(5):
+        gradient = tf.constant(rng.normal(size=(4, 3)), tf.float32)
+        for optimizer, weight in zip(optimizers, weights):
+            optimizer.apply_gradients([(gradient, weight)])
+    assert np.allclose(*weights, atol=1e-6)
+    assert not np.allclose(weights[0], start, atol=0.01)
 
 
 def test_lamb_by_hand() -> None:
