@@ -21,6 +21,7 @@ from pydantic_core import InitErrorDetails
 LossName = Literal["cross_entropy", "dice", "focal", "tversky", "lovasz"]
 RANDOM, IMAGENET = "random", "imagenet"
 """What `model.options.weights` may be besides a file."""
+AverageOver = Literal["none", "left_right", "flips", "flips_and_turns"]
 ClassWeights = Literal["none", "median_frequency", "inverse", "effective_number"]
 
 
@@ -36,6 +37,12 @@ class ModelConfig(BaseModel, extra="forbid", frozen=True):
         "data_set",
         description="pixels by mean and deviation of the train split, or of each image (of each "
         "piece of a large one): where exposure differs from image to image and means nothing",
+    )
+    average_over: AverageOver = Field(
+        "none",
+        description="evaluate and serve the mean of what the model says of an image and of its "
+        "mirrored or turned copies, 2, 4 or 8 in all, for as many times the work; left_right is "
+        "for scenes that have an above and a below",
     )
 
     @model_validator(mode="after")

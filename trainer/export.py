@@ -13,6 +13,8 @@ import tensorflow as tf
 from components import records
 from components.records import Layout
 from trainer import input as model_input
+from trainer import symmetries
+from trainer.config import AverageOver
 from trainer.metrics import confusion
 from trainer.models.registry import Geometry
 
@@ -37,9 +39,11 @@ class Exported(tf.Module):
         core: int = CORE,
         context: int = CONTEXT,
         refine: Refinement | None = None,
+        average_over: AverageOver = "none",
     ) -> None:
         super().__init__()
         self.model = model
+        self._answer = symmetries.averaged(model, average_over)
         self._refine = refine or (lambda images, logits: logits)
         self._layout, self._geometry = layout, geometry
         self._whole, self._core, self._context = whole, core, context
@@ -56,7 +60,7 @@ class Exported(tf.Module):
         framed, inside = model_input.surround(
             images, self._geometry, model_input.surroundings(self._geometry)
         )
-        return self._refine(images, self.model(framed, training=False)[inside])
+        return self._refine(images, self._answer(framed)[inside])
 
     def tiled(self, images: tf.Tensor, finish: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """`finish(logits)` of images of any size, cut into overlapping, mirrored tiles.
@@ -86,7 +90,7 @@ class Exported(tf.Module):
             window = model_input.mirror(
                 images, start - context - margin, tf.fill([2], answer + 2 * margin)
             )
-            logits = self.model(tf.cast(window, tf.float32), training=False)
+            logits = self._answer(tf.cast(window, tf.float32))
             seen = window[:, margin : margin + answer, margin : margin + answer]
             logits = self._refine(seen, logits)
             return finish(logits[:, context : context + core, context : context + core])
@@ -164,6 +168,7 @@ def export(
     description: Mapping[str, Any],
     warm_up_image: tf.Tensor,
     refine: Refinement | None = None,
+    average_over: AverageOver = "none",
 ) -> None:
     """Writes a SavedModel.
 
@@ -177,9 +182,10 @@ def export(
         its mask.
       refine: of (images, logits), what improves the logits of whole images in all signatures:
         `registry.refinement`.
+      average_over: the copies of an image whose answers are averaged, in all signatures.
     """
     layout = layout.plain()  # weights and the like have a part in training alone
-    exported = Exported(model, layout, geometry, refine=refine)
+    exported = Exported(model, layout, geometry, refine=refine, average_over=average_over)
 
     def signature(function: Any, name: str, shape: list[int | None], dtype: str) -> Any:
         return tf.function(

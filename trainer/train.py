@@ -83,6 +83,7 @@ def run_fn(fn_args: Any) -> None:
             settings.model.options,
             pixels.grey_level(settings.layout.dtype, statistics.deviation),
         ),
+        settings.model.average_over,
     )
 
     run = Path(fn_args.model_run_dir)

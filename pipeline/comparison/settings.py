@@ -60,7 +60,11 @@ def _settings(run: Recorded) -> dict[str, Any]:
         "augment": AugmentConfig(**settings["augment"]).model_dump(mode="json"),
         "ingest": run.configuration.get("ingest") or {},
     }
-    found: dict[str, Any] = {"model.name": model.name, "model.normalise": model.normalise}
+    found: dict[str, Any] = {
+        f"model.{key}": value
+        for key, value in model.model_dump(mode="json").items()
+        if key != "options"
+    }
     found |= {f"model.options.{key}": value for key, value in options.items()}
     for section, values in sections.items():
         found |= {f"{section}.{key}": value for key, value in values.items()}
