@@ -63,6 +63,23 @@ class PipelineConfig(BaseModel, extra="forbid", frozen=True):
             space.check(self.tune, self.model)
         return self
 
+    @model_validator(mode="after")
+    def _copies_are_such_as_it_was_trained_on(self) -> PipelineConfig:
+        over, flip = self.model.average_over, self.augment.flip
+        missing = []
+        if over == "left_right" and flip not in (True, "left_right"):
+            missing.append("augment.flip: left_right")
+        if over in ("flips", "flips_and_turns") and flip is not True:
+            missing.append("augment.flip: true")
+        if over == "flips_and_turns" and not self.augment.quarter_turns:
+            missing.append("augment.quarter_turns: true")
+        if missing:
+            raise ValueError(
+                f"model.average_over: {over} needs {' and '.join(missing)}: the model is not "
+                "trained on such copies"
+            )
+        return self
+
     @property
     def serving(self) -> Path:
         """The folder of the pushed model's versions: `<push>/<model>`."""

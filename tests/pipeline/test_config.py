@@ -56,6 +56,35 @@ def test_two_mistakes_are_both_named(tmp_path: Path) -> None:
     assert "push.pth" in told
 
 
+@pytest.mark.parametrize(
+    ("over", "augment", "missing"),
+    [
+        ("none", "{flip: false, quarter_turns: false}", None),
+        ("left_right", "{flip: left_right, quarter_turns: false}", None),
+        ("left_right", "{flip: up_down}", "augment.flip: left_right"),
+        ("flips", "{flip: left_right}", "augment.flip: true"),
+        ("flips", "{quarter_turns: false}", None),
+        ("flips_and_turns", "{}", None),
+        ("flips_and_turns", "{quarter_turns: false}", "augment.quarter_turns: true"),
+        (
+            "flips_and_turns",
+            "{flip: false, quarter_turns: false}",
+            "augment.flip: true and augment.quarter_turns: true",
+        ),
+    ],
+)
+def test_copies_that_a_model_never_saw_are_not_averaged(
+    tmp_path: Path, over: str, augment: str, missing: str | None
+) -> None:
+    file = tmp_path / "overtile.yaml"
+    file.write_text(f"model: {{average_over: {over}}}\naugment: {augment}\n")
+    if missing is None:
+        assert config.load(file).model.average_over == over
+        return
+    with pytest.raises(InputError, match=f"model.average_over: {over} needs {missing}: "):
+        config.load(file)
+
+
 def test_an_option_of_the_model_is_checked(tmp_path: Path) -> None:
     told = message(tmp_path, "model: {options: {widht: 3}}")
     assert "unknown key model.options.widht; did you mean width?" in told
