@@ -20,7 +20,7 @@ from components.records import EVAL
 from components.serving_validator import checks
 from components.serving_validator.config import ValidationConfig
 from components.serving_validator.replay import replay
-from serving.errors import ServingError
+from serving.errors import Code, ServingError
 from serving.process import started
 
 
@@ -86,8 +86,13 @@ def validate(
                 records = _records(files, config.images)
                 return [loads, *replay(model, layout, records, server, name, config)]
         except ServingError as error:
-            told = error.message.rstrip(".")
-            return [checks.Check("loads", None, None, False, f"the model does not load: {told}")]
+            told = f"the model does not load: {error.message.rstrip('.')}"
+            if error.code is Code.DEADLINE_EXCEEDED:  # which may be the machine's fault
+                told = (
+                    f"its server did not answer in {config.max_loading_seconds} s "
+                    "(push.validation.max_loading_seconds; a busy machine needs more)"
+                )
+            return [checks.Check("loads", None, None, False, told)]
 
 
 def _records(files: list[str], images: int) -> list[bytes]:

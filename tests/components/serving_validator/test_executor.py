@@ -158,6 +158,18 @@ def test_a_model_that_takes_its_server_down_is_not(
     }
 
 
+def test_a_server_that_takes_too_long_is_no_model_that_does_not_load(
+    exported: Callable[..., Path], eval_files: list[str]
+) -> None:
+    # Importing TensorFlow alone takes longer.
+    hasty = ValidationConfig(max_loading_seconds=1)
+    found = failed(validate(str(exported()), eval_files, "cells", hasty))
+    assert found == {
+        "loads": "its server did not answer in 1 s (push.validation.max_loading_seconds; a busy "
+        "machine needs more)"
+    }
+
+
 def test_limits_are_held(exported: Callable[..., Path], eval_files: list[str]) -> None:
     tight = ValidationConfig(images=1, max_latency_ms=1e-6, max_memory_gb=1e-6, max_answer_mb=1e-6)
     found = failed(validate(str(exported()), eval_files, "cells", tight))
