@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from components.image_example_gen.masks import unpacked
+from components.image_example_gen.sources import inside
 from pipeline.guessing import IGNORED_NAMES, Meaning
 
 _FILES = (
@@ -33,7 +34,7 @@ def read(root: Path) -> tuple[dict[str, str], Path | None]:
       the names, and the file; ({}, None) if there is none.
     """
     for file in (root / name for name in _FILES):
-        if not file.is_file():
+        if not (file.is_file() and inside.own(file, root)):
             continue
         names: dict[str, str] = {}
         for line in file.read_text(encoding="utf-8", errors="replace").splitlines():

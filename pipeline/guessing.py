@@ -14,6 +14,7 @@ import numpy as np
 from components.image_example_gen.config import DataConfig, SplitConfig, Value
 from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.ordering import natural_key
+from components.image_example_gen.sources import inside
 from components.records import IGNORE
 from pipeline import codings
 
@@ -192,7 +193,7 @@ def class_names(root: Path, masks: Path) -> tuple[dict[int, str], Path | None]:
     """
     for folder in (root, masks.parent, masks):
         for file in (folder / name for name in _NAME_FILES):
-            if file.is_file():
+            if file.is_file() and inside.own(file, root, folder):
                 text = file.read_text(encoding="utf-8", errors="replace")
                 lines = [line.strip() for line in text.splitlines()]
                 names = _parse_names([line for line in lines if line and line[0] != "#"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -281,10 +282,15 @@ def _split(seen: Survey, related: bool) -> SplitConfig | None:
         if sides == set(SPLITS):
             return None
     groups = list(dict.fromkeys(sample.group for sample in samples))
-    if len(groups) > 1 and all(
-        sample.key.startswith(f"{sample.group}/") for sample in samples if sample.group
-    ):
+    if len(groups) == 1:
+        return guessing.split_by_order(seen.keys)
+    if all(sample.key.startswith(f"{sample.group}/") for sample in samples if sample.group):
         return SplitConfig(
             train=tuple(f"{group}/*" for group in groups[:-1]), eval=(f"{groups[-1]}/*",)
         )
-    return guessing.split_by_order(seen.keys)
+    # A list by order would tear groups; some seed gives each side one.
+    return next(
+        split
+        for split in (SplitConfig(seed=seed) for seed in itertools.count())
+        if {side_by_hash(group, split) for group in groups} == set(SPLITS)
+    )

@@ -10,7 +10,7 @@ class Adam(keras.optimizers.Adam):
     """Kingma, Ba 2015, https://arxiv.org/abs/1412.6980, algorithm 1; weights decay beside it.
 
     Keras writes the step in some ten operations, each of which goes through memory; TensorFlow's
-    kernel of the same arithmetic goes through it once, on CPU and on GPU (benchmarks/optimizer.py).
+    kernel of the same arithmetic goes through it once (measured on CPU: benchmarks/optimizer.py).
     """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:

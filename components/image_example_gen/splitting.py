@@ -59,7 +59,8 @@ def plan(samples: Sequence[Sample], digests: Mapping[str, str], data: DataConfig
     groups = {sample.key: _group(sample, data.group) or digests[sample.key] for sample in samples}
     if data.split.train:
         sides = _sides_by_lists([sample.key for sample in samples], data.split)
-        if data.group is not None:
+        # Of a data set that is one group, such as a film, one part may evaluate all the same.
+        if data.group is not None or len({sample.group for sample in samples}) > 1:
             _refuse_torn_groups(sides, groups)
     else:
         sides = {

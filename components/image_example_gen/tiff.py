@@ -186,8 +186,10 @@ def _page(page: Any, box: Box | None) -> Pixels:
 
 _ORIENTATION = 274
 
-# Samples that a byte of each compression can hold at most: none, LZW, deflate, JPEG, PackBits.
+# Samples that a byte of each compression can hold at most: none, LZW, deflate, JPEG, PackBits, LZMA
+# (matches of 273 bytes, each a dozen decisions of 0.02 bits), Zstandard (blocks of one value).
 _MOST_A_BYTE = {1: 1, 5: 4096, 6: 1024, 7: 1024, 8: 1032, 32773: 64, 32946: 1032}
+_MOST_A_BYTE |= {34925: 16384, 34926: 32768, 50000: 32768}
 
 
 def _refuse_claim(page: Any) -> None:
@@ -212,6 +214,10 @@ def _channels(opened: Any) -> np.ndarray | None:
     if len(opened.series) != 1 or others or extents.get("C", 1) < 2 or not {*"YX"} <= {*extents}:
         return None
     refuse_size(extents["Y"], extents["X"], extents["C"] * extents.get("S", 1))
+    for page in series.pages:
+        if page is None:
+            raise BadFileError("truncated or corrupt TIFF: it lacks a page of a channel")
+        _refuse_claim(_full(page))
     array = series.asarray()
     order = [series.axes.index(axis) for axis in "YXCS" if axis in extents]
     rest = [place for place, axis in enumerate(series.axes) if axis not in "YXCS"]

@@ -13,6 +13,7 @@ from rich.console import Console
 from components.errors import InputError
 from components.image_example_gen.config import DataConfig, SplitConfig
 from components.image_example_gen.ingest_config import IngestConfig
+from components.image_example_gen.splitting import side_by_hash
 from pipeline import config, guessing, planning
 from pipeline.guessing import meaning, related_frames, tile_side
 
@@ -137,6 +138,17 @@ def test_few_images_are_split_by_order(tmp_path: Path):
     findings = planning.inspect(pairs(tmp_path, 2))
     assert findings.data.split == SplitConfig(train=("00",), eval=("01",))
     assert findings.problems[0].startswith("Only 2 labelled images")
+
+
+def test_few_images_of_a_list_are_split_by_its_groups(tmp_path: Path):
+    pairs(tmp_path, 6)
+    lines = [f"images/{n:02}.png,masks/{n:02}.png,{'pq'[n % 2]}" for n in range(6)]
+    (tmp_path / "list.csv").write_text("\n".join(["image,mask,group", *lines]))
+    data = planning.inspect(tmp_path / "list.csv").data
+    # By seed 0 both patients go to one side; a list of images by order would tear both.
+    assert {side_by_hash(group, SplitConfig()) for group in "pq"} != {"train", "eval"}
+    assert {side_by_hash(group, data.split) for group in "pq"} == {"train", "eval"}
+    assert not data.split.train
 
 
 def test_frames_are_split_by_blocks(tmp_path: Path):

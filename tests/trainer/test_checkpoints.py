@@ -150,9 +150,12 @@ def test_the_scale_of_float16_and_the_average_go_on_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_kills_at_any_step_change_no_bit(record_files: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_kills_at_any_step_change_no_bit(
+    precision: str, record_files: dict[str, str], tmp_path: Path
+) -> None:
     files = [record_files["train"], record_files["eval"]]
-    found = told_by("killed", *files, str(tmp_path), "float32")
+    found = told_by("killed", *files, str(tmp_path), precision)
     # Step 6; after epoch 2, which began again at step 4; in the checkpoint of epoch 3.
     assert found["signals"] == [0, 9, 9, 9, 0]
     assert found["resumed_from_step"] == 8

@@ -169,5 +169,11 @@ def test_a_model_that_does_not_say_what_it_is(
         warm_start.weights(str(tmp_path), MODEL, plain(layout, statistics))
 
 
+def test_a_training_goes_on_with_other_devices_and_with_no_other_settings(layout: Layout) -> None:
+    begun = train.key(settings(layout), "files")
+    assert train.key(settings(layout, strategy="mirrored", jit=True), "files") == begun
+    assert train.key(settings(layout, seed=1), "files") != begun
+
+
 def test_the_checkpoints_of_another_base_model_are_others(layout: Layout) -> None:
     assert train.key(settings(layout), "files", "a") != train.key(settings(layout), "files", None)

@@ -73,6 +73,22 @@ def beside(root: Path, file: Path, name: object) -> Path:
         raise
 
 
+IS_A_LINK = "is a link that leads out of the data set's folder; put the file itself there"
+
+
+def own(file: Path, *tops: Path) -> bool:
+    """Whether a file is one of these folders' own: no link of theirs leads out of them."""
+    return is_remote(file) or not _leads_out(file, [top.resolve() for top in tops])
+
+
+def _leads_out(path: Path, tops: Iterable[Path]) -> bool:
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle
+        return True
+    return not any(real.is_relative_to(top) for top in tops)
+
+
 class Fence:
     """Tells which files' links lead out of a data set's folder. Remembers the folders it met."""
 
@@ -88,19 +104,10 @@ class Fence:
             return ""
         parent = path.parent
         if parent not in self._folders:
-            self._folders[parent] = self._leads_out(parent)
+            self._folders[parent] = _leads_out(parent, self._tops)
         if self._folders[parent]:
             return "lies behind a link that leads out of the data set's folder; copy the files"
-        if path.is_symlink() and self._leads_out(path):
-            return "is a link that leads out of the data set's folder; put the file itself there"
-        return ""
-
-    def _leads_out(self, path: Path) -> bool:
-        try:
-            real = path.resolve()
-        except (OSError, RuntimeError):  # RuntimeError: links in a circle
-            return True
-        return not any(real.is_relative_to(top) for top in self._tops)
+        return IS_A_LINK if path.is_symlink() and _leads_out(path, self._tops) else ""
 
     def sorted_out(self, files: Iterable[Path], root: Path) -> tuple[list[Path], list[SetAside]]:
         """The files that may be read, and the others with the reason."""

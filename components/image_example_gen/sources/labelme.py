@@ -181,7 +181,11 @@ def _image_data(content: dict[str, Any]) -> bytes:
 
 def _listed(root: Path) -> list[str]:
     """The labels of labels.txt, in its order; of several the first."""
-    found = [file for file in annotated.annotation_files(root, ".txt") if file.name == "labels.txt"]
+    found = [
+        file
+        for file in annotated.annotation_files(root, ".txt")
+        if file.name == "labels.txt" and inside.own(file, root)
+    ]
     names: dict[str, None] = {}
     for file in found[:_MOST_LABEL_FILES]:
         names.update((line.strip(), None) for line in annotated.head(file).splitlines())

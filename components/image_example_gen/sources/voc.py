@@ -180,6 +180,9 @@ def _lists(
         side = sides.get(file.stem.lower())
         if side is None:
             continue
+        if not inside.own(file, root):
+            lone.append(SetAside(Reference(str(file)).name(root), inside.IS_A_LINK))
+            continue
         try:
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError as error:
@@ -207,7 +210,7 @@ def _labels(top: Path, masks: dict[str, Path]) -> tuple[tuple[str, Value], ...]:
     found: tuple[tuple[str, Value], ...] = _label_map(top)
     if found:
         return found
-    lines = [line.strip() for line in annotated.head(top / "class_names.txt").splitlines()]
+    lines = [line.strip() for line in _beside(top, "class_names.txt")]
     if any(lines):  # labelme2voc.py counts from 0 and leaves __ignore__ out
         kept = [line for line in lines if line and line != "__ignore__"]
         return tuple((name, index) for index, name in enumerate(kept))
@@ -216,10 +219,16 @@ def _labels(top: Path, masks: dict[str, Path]) -> tuple[tuple[str, Value], ...]:
     return ()
 
 
+def _beside(top: Path, name: str) -> list[str]:
+    """The first lines of a file of the data set, if there is one."""
+    file = place(str(top / name))
+    return annotated.head(file).splitlines() if inside.own(file, top) else []
+
+
 def _label_map(top: Path) -> tuple[tuple[str, str], ...]:
     """CVAT's labelmap.txt, a line a label: name:r,g,b:parts:actions."""
     found = []
-    for line in annotated.head(place(str(top / "labelmap.txt"))).splitlines():
+    for line in _beside(top, "labelmap.txt"):
         match = re.fullmatch(r"([^#:][^:]*):(\d{1,3}),(\d{1,3}),(\d{1,3})(:.*)?", line.strip())
         if match:
             red, green, blue = (min(int(part), 255) for part in match.groups()[1:4])

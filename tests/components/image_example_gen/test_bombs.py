@@ -93,7 +93,9 @@ def test_bmp():
     assert "which its data cannot hold" in refused(bytes(data))
 
 
-@pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits", "jpeg"])
+@pytest.mark.parametrize(
+    "compression", [None, "lzw", "deflate", "packbits", "jpeg", "lzma", "zstd"]
+)
 def test_tiff(compression: str | None):
     def claiming(width: int, height: int) -> bytes:
         file = io.BytesIO()
@@ -109,3 +111,23 @@ def test_tiff(compression: str | None):
 
     assert "claims 60000x60000 pixels; at most" in refused(claiming(60000, 60000))
     assert "which its data cannot hold" in refused(claiming(16000, 16000))
+
+
+def test_tiff_of_a_page_a_channel_without_data():
+    # Sparse, as microscopes write what they did not scan: tiles of no bytes, which unpack to zeros.
+    file = io.BytesIO()
+    side = 8192
+    tifffile.imwrite(
+        file,
+        iter([b""] * (3 * (side // 1024) ** 2)),
+        shape=(3, side, side),
+        dtype=np.uint8,
+        tile=(1024, 1024),
+        compression="deflate",
+        photometric="minisblack",
+        ome=True,
+        metadata={"axes": "CYX"},
+    )
+    data = file.getvalue()
+    assert len(data) < 10_000
+    assert "claims 8192x8192 pixels, which its data cannot hold" in refused(data)

@@ -9,7 +9,8 @@ from PIL import Image
 from components.errors import BadFileError
 from components.image_example_gen import sources
 from components.image_example_gen.config import DataConfig
-from components.image_example_gen.sources import inside
+from components.image_example_gen.sources import inside, labelme, manifest, voc
+from pipeline import colour_names, guessing
 
 
 def test_names_below_the_folder():
@@ -107,3 +108,50 @@ def test_linked_annotations_are_not_read(tmp_path: Path):
     listing = sources.listing(DataConfig(path=root, format="labelme"))
     assert [one.file for one in listing.lone_masks] == ["b.json"]
     assert len(listing.samples) == 1
+
+
+def voc_of(root: Path) -> DataConfig:
+    return DataConfig(path=root, format="voc", images="JPEGImages", masks="SegmentationClass")
+
+
+def test_linked_lists_of_names_and_sides_are_not_read(tmp_path: Path):
+    secret, root = tmp_path / "secret", tmp_path / "set"
+    secret.mkdir()
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / name).mkdir(parents=True)
+    for name, text in {
+        "class_names.txt": "ground\ngrass",
+        "labels.txt": "ground\ngrass",
+        "classes.txt": "0 ground\n1 grass",
+        "class_dict.csv": "ground,0,0,0\ngrass,0,128,0",
+        "list.csv": "image,mask\nJPEGImages/a.png,SegmentationClass/a.png",
+        "ImageSets/Segmentation/train.txt": "a",
+    }.items():
+        target = secret / Path(name).name
+        target.write_text(text)
+        (root / name).symlink_to(target)
+    for folder in ("JPEGImages", "SegmentationClass"):
+        Image.fromarray(np.eye(4, dtype=np.uint8)).save(root / folder / "a.png")
+
+    def read() -> list[bool]:
+        """Whether each of them is read."""
+        return [
+            bool(voc.listing(voc_of(root)).labels),
+            bool(labelme._listed(root)),
+            bool(guessing.class_names(root, root / "SegmentationClass")[0]),
+            bool(colour_names.read(root)[0]),
+            manifest.recognise(root) is not None,
+            not voc.listing(voc_of(root)).lone_images,
+        ]
+
+    assert read() == [False] * 6
+    assert [(one.file, one.reason) for one in voc.listing(voc_of(root)).lone_images] == [
+        ("ImageSets/Segmentation/train.txt", inside.IS_A_LINK)
+    ]
+    # The same files, put there themselves, are.
+    for file in root.rglob("*.*"):
+        if file.is_symlink():
+            content = file.read_bytes()
+            file.unlink()
+            file.write_bytes(content)
+    assert read() == [True] * 6

@@ -54,6 +54,21 @@ def test_the_side_and_group_that_the_data_set_gives_decide():
         plan(torn, digests, DataConfig())
 
 
+def test_lists_do_not_tear_groups_that_the_data_set_gives():
+    given = [
+        sample._replace(group=group) for sample, group in zip(samples("a", "b", "c", "d"), "ppqq")
+    ]
+    digests = {key: key for key in "abcd"}
+    whole = DataConfig(split=SplitConfig(train=("a..b",), eval=("c..d",)))
+    assert sides(plan(given, digests, whole)) == {"a": TRAIN, "b": TRAIN, "c": EVAL, "d": EVAL}
+    torn = DataConfig(split=SplitConfig(train=("a..c",), eval=("d",)))
+    with pytest.raises(InputError, match="the group 'q' is on both sides, 'c' in train and 'd'"):
+        plan(given, digests, torn)
+    # One film is all there is, so one end of it may evaluate.
+    film = [sample._replace(group="p") for sample in given]
+    assert sides(plan(film, digests, torn)) == {"a": TRAIN, "b": TRAIN, "c": TRAIN, "d": EVAL}
+
+
 def test_about_the_share_evaluates():
     # Of 500 images 100 should, give or take three standard deviations: sqrt(500*.2*.8) = 8.9.
     count = list(sides(planned(MANY)).values()).count(EVAL)
