@@ -33,6 +33,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -139,23 +140,32 @@ def plain(folder: Path, out: Path) -> None:
 
 
 def ingest(folder: Path, out: Path) -> None:
-    """What TFX's launcher calls, with the options that a run on this machine gives it."""
-    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-    from tfx.types import standard_artifacts
-
+    """Ingests the pairs."""
     from components.image_example_gen.config import DataConfig
-    from components.image_example_gen.executor import Executor
-    from components.image_example_gen.ingest_config import IngestConfig
-    from pipeline import engines
     from pipeline.config import PipelineConfig
 
     data = DataConfig(path=folder, channels=3, dtype="uint8", classes=CLASSES)
-    config = PipelineConfig(data=data)
+    execute(PipelineConfig(data=data), out)
+
+
+def execute(config: Any, out: Path) -> None:
+    """Does what TFX's launcher calls, with the options that a run on this machine gives it.
+
+    Args:
+      config: a PipelineConfig, whose `data` says everything.
+      out: gets the folder `examples`.
+    """
+    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+    from tfx.types import standard_artifacts
+
+    from components.image_example_gen.executor import Executor
+    from pipeline import engines
+
     examples = standard_artifacts.Examples()
     examples.uri = str(out / "examples")
     context = BaseBeamExecutor.Context(beam_pipeline_args=engines.for_images(config))
-    properties = {"data": data.model_dump_json(), "ingest": IngestConfig().model_dump_json()}
-    Executor(context).Do({}, {"examples": [examples]}, {**properties, "span": 0})
+    sections = {name: getattr(config, name).model_dump_json() for name in ("data", "ingest")}
+    Executor(context).Do({}, {"examples": [examples]}, {**sections, "span": 0})
 
 
 def seconds(task: Callable[..., None], *folders: Path) -> float:

@@ -2,10 +2,11 @@
 
     python benchmarks/large_tiff.py [--side 20000] [--tile 256] [--compression jpeg] [--borders]
 
-Makes a tiled TIFF (1.2 GB of pixels) and a mask of the same size, tile by tile, and has a process
-of its own read and encode all its tiles, as ingestion does. Prints one JSON line with that
-process's peak memory, imports and all, and its ratio to 1.5 GB, which it must not pass. The same
-for what `overtile init` looks at. Takes some two minutes, and about 200 MB of disk.
+Makes a tiled TIFF (1.2 GB of pixels) and a mask of the same size, tile by tile, beside a small one
+that evaluates, and has a process of its own ingest both by the ImageExampleGen's executor. Prints
+one JSON line with that process's peak memory, TensorFlow, TFX and all, and its ratio to 1.5 GB,
+which it must not pass. The same for what `overtile init` looks at. Takes some two minutes, and
+2 GB of disk.
 
 `--borders` adds U-Net's border weights, of objects that the mask numbers.
 """
@@ -43,13 +44,16 @@ def make(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     compression = None if given.compression == "none" else given.compression
     options: dict[str, Any] = {"tile": (_STORED, _STORED), "bigtiff": True, "maxworkers": 1}
     for name, shape, tiles, more in (
-        ("images", (side, side, 3), _pixels(side), {"compression": compression}),
-        ("masks", (side, side), _objects(side), {"compression": "deflate"}),
+        ("images/large", (side, side, 3), _pixels(side), {"compression": compression}),
+        ("masks/large", (side, side), _objects(side), {"compression": "deflate"}),
+        ("images/small", (_STORED, _STORED, 3), _pixels(_STORED), {}),
+        ("masks/small", (_STORED, _STORED), _objects(_STORED), {}),
     ):
-        (folder / name).mkdir()
+        file = folder / f"{name}.tif"
+        file.parent.mkdir(exist_ok=True)
         photometric = "rgb" if len(shape) == 3 else "minisblack"
         tifffile.imwrite(
-            folder / name / "large.tif",
+            file,
             tiles,
             shape=shape,
             dtype=np.uint8,
@@ -87,26 +91,19 @@ def _objects(side: int) -> Iterator[np.ndarray]:
         yield np.where(inside, number, 0).astype(np.uint8)
 
 
-def read(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """Reads and encodes every tile; what it took, this process's imports included."""
+def ingest(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Makes records of all tiles; what it took, this process's imports included."""
     started = time.monotonic()
-    from components.image_example_gen.config import layout
-    from components.image_example_gen.ingest_config import IngestConfig
-    from components.image_example_gen.reading import read_sample
-    from components.image_example_gen.sources import paired
-    from components.image_example_gen.splitting import Placed
-    from components.records import TRAIN, encode
+    from ingest import execute
 
-    data = _data(folder)
-    ingest = IngestConfig(tile=given.tile, border_weights={} if given.borders else None)
-    shape = layout(data, ingest)
-    (sample,) = paired.listing(data).samples
-    placed = Placed(sample, TRAIN, "", paired.digest(sample.image))
-    tiles = size = 0
-    for record in read_sample(placed, data, ingest):
-        tiles += 1
-        size += len(encode(record, shape))
-    return {"tiles": tiles, "record_bytes": size, **_taken(started)}
+    from components.image_example_gen.ingest_config import IngestConfig
+    from pipeline.config import PipelineConfig
+
+    options = IngestConfig(tile=given.tile, border_weights={} if given.borders else None)
+    execute(PipelineConfig(data=_data(folder), ingest=options), folder)
+    counts = json.loads((folder / "examples/counts.json").read_text())
+    assert counts["used"] == {"train": 1, "eval": 1}
+    return {"tiles": counts["records"]["train"], **_taken(started)}
 
 
 def look(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
@@ -115,7 +112,7 @@ def look(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     started = time.monotonic()
     from pipeline.survey import survey
 
-    seen = survey(_data(folder), 1)
+    seen = survey(_data(folder), 2)
     assert seen.glimpsed == 1
     return _taken(started)
 
@@ -124,7 +121,14 @@ def _data(folder: Path) -> Any:
     from components.image_example_gen.config import DataConfig
 
     classes = {"ground": (0,), "object": tuple(range(1, 256))}
-    return DataConfig(path=folder, channels=3, dtype="uint8", classes=classes, coding="objects")
+    return DataConfig(
+        path=folder,
+        channels=3,
+        dtype="uint8",
+        classes=classes,
+        coding="objects",
+        split={"train": ("large",), "eval": ("small",)},
+    )
 
 
 def _taken(started: float) -> dict[str, Any]:
@@ -143,11 +147,11 @@ def main() -> None:
     parser.add_argument("--tile", type=int, default=256)
     parser.add_argument("--compression", choices=("jpeg", "deflate", "none"), default="jpeg")
     parser.add_argument("--borders", action="store_true")
-    parser.add_argument("--step", choices=("make", "read", "look"), help=argparse.SUPPRESS)
+    parser.add_argument("--step", choices=("make", "ingest", "look"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.step:
-        steps = {"make": make, "read": read, "look": look}
+        steps = {"make": make, "ingest": ingest, "look": look}
         print(json.dumps(steps[given.step](given.folder, given)))
         return
 
@@ -157,7 +161,7 @@ def main() -> None:
         again = [sys.executable, __file__, *sys.argv[1:], "--folder", name, "--step"]
         made, found, seen = (
             json.loads(subprocess.run([*again, step], check=True, stdout=subprocess.PIPE).stdout)
-            for step in ("make", "read", "look")
+            for step in ("make", "ingest", "look")
         )
         files = sum(path.stat().st_size for path in Path(name).glob("*/large.tif"))
     print(

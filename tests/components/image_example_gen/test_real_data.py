@@ -114,3 +114,35 @@ def test_records_of_a_data_set_with_regions(shared_data: Path, tmp_path: Path):
     assert sum(ingested.counts.used.values()) == 20
     # 584 x 565 pixels: 3 x 3 tiles of 256 an image.
     assert sum(ingested.counts.records.values()) == 9 * 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "form", "count"),
+    [
+        ("isbi2012", "paired", 24),
+        ("dic_hela", "paired", 60),
+        ("camvid", "paired", 157),
+        ("dsb2018", "paired", 79),
+        ("drive", "paired", 20),
+        ("axon_sem", "paired", 7),
+        ("pets", "paired", 200),
+        ("voc", "voc", 3),
+        # Three images, with shapes of classes in one folder and of objects in another.
+        ("labelme", "labelme", 6),
+        ("coco", "coco", 50),
+        ("ctc", "cell_tracking", 2),
+        ("awkward/bag_inverted_jpeg_masks", "paired", 25),
+        ("awkward/cloud_shadow_rgb_or_palette_masks", "paired", 40),
+        ("awkward/isbi_jpeg_labels", "paired", 4),
+    ],
+)
+def test_every_data_set_is_recognised_without_a_hint_and_ingested(
+    shared_data: Path, tmp_path: Path, name: str, form: str, count: int
+):
+    findings = planning.inspect(shared_data / name)
+    assert findings.data.format == form
+    ingested = ingest(findings.data, findings.ingest, tmp_path / "out")
+    assert ingested.set_aside == {}
+    assert ingested.counts.images == sum(ingested.counts.used.values()) == count
+    assert all(ingested.counts.used.values())
