@@ -60,6 +60,7 @@ class Images:
         "class_pixels",
         "ignored_pixels",
         "one_colour",
+        "pixels",
         "mean",
         "histogram",
     )
@@ -103,6 +104,7 @@ def of_one(images: Images, classes: Sequence[str], checks: ChecksConfig) -> list
         ("empty_masks", empty, f"with nothing but {classes[commonest]}"),
         ("ignored_masks", ~labelled, "without a labelled pixel"),
         ("one_colour", images.column("one_colour").astype(bool), "of one colour"),
+        ("copies", _repeated(images.column("pixels")), "with the pixels of another of its images"),
     ):
         share = float(which.mean())
         if share > checks.limit(key):
@@ -119,6 +121,14 @@ def of_one(images: Images, classes: Sequence[str], checks: ChecksConfig) -> list
                 )
             )
     return found
+
+
+def _repeated(values: np.ndarray) -> np.ndarray:
+    """Which values have been there before, bool [N]."""
+    _, first = np.unique(values.astype(str), return_index=True)
+    repeated = np.ones(len(values), bool)
+    repeated[first] = False
+    return repeated
 
 
 def of_two(

@@ -16,6 +16,7 @@ Name = Literal[
     "empty_masks",
     "ignored_masks",
     "one_colour",
+    "copies",
     "near_duplicates",
 ]
 
@@ -48,6 +49,9 @@ class ChecksConfig(BaseModel, extra="forbid", frozen=True):
     )
     ignored_masks: float = _limit(0.05, "share of images of a split without a labelled pixel")
     one_colour: float = _limit(0.0, "share of images of a split that are of one colour")
+    copies: float = _limit(
+        0.0, "share of images of a split whose pixels are those of another of the split"
+    )
     near_duplicates: float = _limit(
         0, "how many images that evaluate may look like one that trains"
     )

@@ -93,10 +93,14 @@ def test_odd_images_are_counted_and_named() -> None:
         ("empty_masks", 0.6),
         ("ignored_masks", 0.2),
         ("one_colour", 0.2),
+        # The grey one is there four times, three times too often.
+        ("copies", 0.6),
     ]
     assert found[0].sentence == (
         "train has 3 of 5 images with nothing but background: empty, empty too, empty as well."
     )
+    copies = "train has 3 of 5 images with the pixels of another of its images: empty too, "
+    assert found[3].sentence == f"{copies}empty as well, ignored."
 
 
 def test_pictures_that_look_alike_are_named() -> None:

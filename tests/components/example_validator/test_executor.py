@@ -91,7 +91,7 @@ def test_what_the_images_are_like_is_written_down_or_stops(tmp_path: Path) -> No
 
     assert validate(tmp_path / "1", {"train": GOOD}, examples) == ""
     told = checks.read(tmp_path / "1" / "diff" / checks.FILE)
-    assert [one["check"] for one in told] == ["one_colour", "near_duplicates"]
+    assert [one["check"] for one in told] == ["one_colour", "copies", "near_duplicates"]
 
     limits = {"stop": ["one_colour"]}
     assert validate(tmp_path / "2", {"train": GOOD}, examples, limits) == (

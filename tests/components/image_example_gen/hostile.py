@@ -86,6 +86,12 @@ def images() -> dict[str, list[bytes]]:
             tiff(np.stack([DEEP]), ome=True, metadata={"axes": "ZYX"}),
             tiff(GREY.astype(np.float32)),
             tiff(large, predictor=True, compression="deflate"),
+            tiff(large, tile=(16, 16), compression="zstd"),
+            tiff(smooth, rowsperstrip=9, compression="packbits"),
+            tiff(large, compression="lzma"),
+            # A page a channel.
+            tiff(np.stack([GREY, GREY]), ome=True, metadata={"axes": "CYX"}),
+            tiff(np.stack([DEEP, DEEP]), imagej=True, metadata={"axes": "CYX"}),
             tiff(GREY, bigtiff=True),
             saved(bilevel, "TIFF", compression="group4"),
             saved(palette, "TIFF"),

@@ -127,8 +127,25 @@ def test_threads_share_a_worker_and_processes_are_beams() -> None:
     assert workers.arrange(["--runner=FlinkRunner"], drawn=False, images=1)[1] == 0
 
 
+# What Python imports first in the pool's processes: each tells what it writes, and may not write to
+# the folder that the records end up in.
+_WATCHED = """
+import os, pathlib
+
+replace = pathlib.Path.replace
+
+def told(self, target):
+    with open(os.environ["TOLD"], "a") as file:
+        file.write(f"{os.getpid()} {target}\\n")
+    assert not str(target).startswith(os.environ["UNSEEN"]), target
+    return replace(self, target)
+
+pathlib.Path.replace = told
+"""
+
+
 @contextlib.contextmanager
-def worker_pool(log: Path) -> Iterator[int]:
+def worker_pool(log: Path, **variables: str) -> Iterator[int]:
     """Beam's pool of external workers, in a process of its own; gives its port."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -144,7 +161,11 @@ def worker_pool(log: Path) -> Iterator[int]:
             stdout=stream,
             stderr=stream,
             # It starts workers by the name `python`.
-            env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            env={
+                **os.environ,
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                **variables,
+            },
             start_new_session=True,
         )
     try:
@@ -178,11 +199,17 @@ def test_two_processes_of_a_portable_job_write_the_same(
         self._num_workers = 2
 
     monkeypatch.setattr(FnApiRunner, "__init__", with_two_workers)
-    log = tmp_path / "pool.log"
-    with worker_pool(log) as port:
+    log, told, shared = tmp_path / "pool.log", tmp_path / "told", tmp_path / "shared"
+    shared.mkdir()
+    (tmp_path / "watched").mkdir()
+    (tmp_path / "watched/sitecustomize.py").write_text(_WATCHED)
+    paths = [str(tmp_path / "watched"), os.environ.get("PYTHONPATH", "")]
+    seen = {"TOLD": str(told), "UNSEEN": str(tmp_path / "x")}
+    with worker_pool(log, PYTHONPATH=os.pathsep.join(filter(None, paths)), **seen) as port:
         config = PipelineConfig(
             beam={
                 "runner": "portable",
+                "shared_folder": shared,
                 "portable": {
                     "job_endpoint": "embed",
                     "environment": {"type": "external", "config": f"localhost:{port}"},
@@ -192,7 +219,12 @@ def test_two_processes_of_a_portable_job_write_the_same(
         engines.check(config)
         execute(data_of(folder), str(tmp_path / "x"), *engines.for_images(config))
     assert written(str(tmp_path / "x")) == expected
-    assert log.read_text().count("Starting worker") == 2
+    # Both wrote, and each to the folder that they share with this process alone.
+    processes, files = zip(*(line.split(" ", 1) for line in told.read_text().splitlines()))
+    assert len({*processes}) == 2
+    assert len({file for file in files if "tfrecord" in file and "images-" not in file}) > 8
+    assert all(file.startswith(str(shared)) for file in files)
+    assert list(shared.iterdir()) == []
 
 
 @pytest.mark.slow
