@@ -5,8 +5,8 @@
 Makes a tiled TIFF (1.2 GB of pixels) and a mask of the same size, tile by tile, beside a small one
 that evaluates, and has a process of its own ingest both by the ImageExampleGen's executor. Prints
 one JSON line with that process's peak memory, TensorFlow, TFX and all, and its ratio to 1.5 GB,
-which it must not pass. The same for what `overtile init` looks at. Takes some two minutes, and
-2 GB of disk.
+which it must not pass. The same for what `overtile init` looks at. Takes a minute, and 2 GB
+of disk.
 
 `--borders` adds U-Net's border weights, of objects that the mask numbers.
 """

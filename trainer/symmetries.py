@@ -11,7 +11,6 @@ from trainer.config import AverageOver
 
 # Each a symmetry of the square: whether rows are put upside down, columns, and both exchanged.
 _SYMMETRIES: dict[AverageOver, list[tuple[bool, bool, bool]]] = {
-    "none": [(False, False, False)],
     "left_right": [(False, columns, False) for columns in (False, True)],
     "flips": [(rows, columns, False) for rows in (False, True) for columns in (False, True)],
     "flips_and_turns": [
@@ -43,7 +42,8 @@ def averaged(model: keras.Model, over: AverageOver) -> Callable[[tf.Tensor], tf.
     """
     if over == "none":
         return lambda images: model(images, training=False)
-    rows, columns, exchanged = (tf.constant(flags) for flags in zip(*_SYMMETRIES[over]))
+    copies = _SYMMETRIES[over]
+    rows, columns, exchanged = (tf.constant(flags) for flags in zip(*copies))
 
     def logits(images: tf.Tensor) -> tf.Tensor:
         def add(copy: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -54,16 +54,15 @@ def averaged(model: keras.Model, over: AverageOver) -> Callable[[tf.Tensor], tf.
             return copy + 1, total + answer
 
         classes = model.output_shape[-1]
-        count = len(_SYMMETRIES[over])
         _, total = tf.while_loop(
-            lambda copy, _: copy < count,
+            lambda copy, _: copy < len(copies),
             add,
             # Grows to the answer's size with the first of them.
             (tf.constant(0), tf.zeros([1, 1, 1, classes])),
             shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None, None, classes])),
             parallel_iterations=1,
         )
-        return tf.math.log(tf.maximum(total / count, _LEAST))
+        return tf.math.log(tf.maximum(total / len(copies), _LEAST))
 
     return logits
 

@@ -189,8 +189,18 @@ _ORIENTATION = 274
 
 # Samples that a byte of each compression can hold at most: none, LZW, deflate, JPEG, PackBits, LZMA
 # (matches of 273 bytes, each a dozen decisions of 0.02 bits), Zstandard (blocks of one value).
-_MOST_A_BYTE = {1: 1, 5: 4096, 6: 1024, 7: 1024, 8: 1032, 32773: 64, 32946: 1032}
-_MOST_A_BYTE |= {34925: 16384, 34926: 32768, 50000: 32768}
+_MOST_A_BYTE = {
+    1: 1,
+    5: 4096,
+    6: 1024,
+    7: 1024,
+    8: 1032,
+    32773: 64,
+    32946: 1032,
+    34925: 16384,
+    34926: 32768,
+    50000: 32768,
+}
 
 
 def _refuse_claim(page: Any) -> None:

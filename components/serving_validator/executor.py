@@ -86,12 +86,13 @@ def validate(
                 records = _records(files, config.images)
                 return [loads, *replay(model, layout, records, server, name, config)]
         except ServingError as error:
-            told = f"the model does not load: {error.message.rstrip('.')}"
             if error.code is Code.DEADLINE_EXCEEDED:  # which may be the machine's fault
                 told = (
                     f"its server did not answer in {config.max_loading_seconds} s "
                     "(push.validation.max_loading_seconds; a busy machine needs more)"
                 )
+            else:
+                told = f"the model does not load: {error.message.rstrip('.')}"
             return [checks.Check("loads", None, None, False, told)]
 
 

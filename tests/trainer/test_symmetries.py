@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.records import Layout
+from components.records import Layout, Record, encode
 from trainer import symmetries
 from trainer.config import AverageOver
-from trainer.export import Exported
+from trainer.export import Exported, export
 from trainer.models import registry
 from trainer.models.registry import Geometry
 
@@ -75,3 +77,29 @@ def test_exported_in_one_piece_and_in_tiles(padding: str, layout: Layout) -> Non
     # Within a padded network's reach of an end the tiles see other surroundings.
     inner = (slice(None), slice(48, 112), slice(48, 82))
     assert np.allclose(tf.nn.softmax(whole)[inner], tf.nn.softmax(tiled)[inner], atol=1e-4)
+
+
+def test_saved_and_loaded_every_signature_averages(tmp_path: Path, layout: Layout) -> None:
+    keras.utils.set_random_seed(4)
+    options = {"width": 4, "depth": 2}
+    model = registry.build("unet", options, classes=2, mean=[90.0], deviation=[50.0])
+    geometry: Geometry = registry.geometry("unet", options)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (40, 33, 1), np.uint8)
+    folder = str(tmp_path / "1")
+    export(model, layout, geometry, folder, {}, tf.constant(pixels), average_over="flips_and_turns")
+    signatures = tf.saved_model.load(folder).signatures
+    exported = Exported(model, layout, geometry, average_over="flips_and_turns")
+    expected = tf.nn.softmax(exported.logits(pixels[None]))
+    encoded = tf.io.encode_png(pixels)[None]
+    found = signatures["probabilities"](image_bytes=encoded)["probabilities"]
+    assert np.allclose(found, expected, atol=1e-5)
+    once = tf.nn.softmax(Exported(model, layout, geometry).logits(pixels[None]))
+    assert not np.allclose(found, once, atol=0.01)
+    ids = np.argmax(expected, axis=-1)
+    assert np.array_equal(signatures["tensor"](image=pixels[None])["mask"], ids)
+    mask = signatures["serving_default"](image_bytes=encoded)["mask_bytes"][0]
+    assert np.array_equal(tf.io.decode_png(mask)[..., 0], ids[0])
+    record = encode(Record(pixels, ids[0].astype(np.uint8), "a", "", (40, 33)), layout)
+    counts = signatures["evaluate"](examples=tf.constant([record]))["confusion"].numpy()
+    assert counts.reshape(2, 2).trace() == counts.sum() == 40 * 33

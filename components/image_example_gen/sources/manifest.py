@@ -48,9 +48,8 @@ read_image = paired.read_image
 def recognise(path: Path) -> dict[str, Any] | None:
     """A file in the folder whose first line names an image and a mask, and that names some."""
     for file in sorted(path.iterdir()):
-        if file.suffix.lower() not in SUFFIXES or not inside.own(file, path):
-            continue
-        if is_manifest(file) and _names_some(file):
+        mine = file.suffix.lower() in SUFFIXES and inside.own(file, path)
+        if mine and is_manifest(file) and _names_some(file):
             return {"format": "manifest", "manifest": file.name}
     return None
 

@@ -26,10 +26,15 @@ def opened(path: str | Path, mode: str | None = None) -> np.ndarray:
 
 
 @functools.cache
-def proposed(folder: Path) -> DataConfig:
+def inspected(folder: Path) -> planning.Findings:
+    """What init finds there, without a hint."""
     findings = planning.inspect(folder)
     assert not findings.to_json()["bad_files"]
-    return findings.data
+    return findings
+
+
+def proposed(folder: Path) -> DataConfig:
+    return inspected(folder).data
 
 
 def camvid(sample: Sample) -> np.ndarray:
@@ -140,7 +145,7 @@ def test_records_of_a_data_set_with_regions(shared_data: Path, tmp_path: Path):
 def test_every_data_set_is_recognised_without_a_hint_and_ingested(
     shared_data: Path, tmp_path: Path, name: str, form: str, count: int
 ):
-    findings = planning.inspect(shared_data / name)
+    findings = inspected(shared_data / name)
     assert findings.data.format == form
     ingested = ingest(findings.data, findings.ingest, tmp_path / "out")
     assert ingested.set_aside == {}
