@@ -273,34 +273,78 @@ def feed_annotations(kind: str, root: Path) -> Callable[[random.Random], str]:
 
     def feed(rng: random.Random) -> str:
         (root / file).write_bytes(garbled(text, rng))
-        sources.named(name).recognise(root)
-        try:
-            listing = sources.listing(config)
-        except InputError as error:
-            assert str(error), "a sentence is needed"
-            return "refused"
-        source = sources.of(config)
-        outcome = "read"
-        for sample in listing.samples:
-            assert Path(sample.image.path).resolve().is_relative_to(root.resolve())
-            assert Path(sample.mask.path).resolve().is_relative_to(root.resolve())
-            try:
-                pixels = source.read_image(sample.image)
-                labels = source.read_labels(sample, config, pixels.shape[:2])
-                assert labels.values.shape[:2] == pixels.shape[:2]
-            except BadFileError as error:
-                assert str(error), "a reason is needed"
-                outcome = "set aside"
-        for entry in (*listing.lone_images, *listing.lone_masks):
-            assert entry.file, "a file is needed"
-            assert entry.reason, "a reason is needed"
-            outcome = "set aside"
-        return outcome
+        return ingested(config)
 
     return feed
 
 
-FORMATS = ("png", "jpeg", "gif", "bmp", "tiff", *annotations())
+def folders() -> dict[str, tuple[dict[str, bytes], dict[str, str]]]:
+    """Of each format that is a folder of TIFF files: the files, and further keys of the section."""
+    pages = [RNG.integers(0, 256, (3, 23, 31)).astype(np.uint8) for _ in range(2)]
+    frames = {f"01/t00{number}.tif": tiff(DEEP) for number in range(3)}
+    objects = tiff((DEEP % 5).astype(np.uint16), compression="deflate")
+    truth = {f"01_GT/SEG/man_seg00{number}.tif": objects for number in (0, 2)}
+    return {
+        "stack": (
+            {
+                "train-volume.tif": tiff(pages[0], photometric="minisblack"),
+                "train-labels.tif": tiff(pages[1] % 3, photometric="minisblack", rowsperstrip=5),
+            },
+            {"images": "train-volume.tif", "masks": "train-labels.tif"},
+        ),
+        "cell_tracking": ({**frames, **truth, "01_GT/TRA/man_track000.tif": objects}, {}),
+    }
+
+
+def feed_folders(kind: str, root: Path) -> Callable[[random.Random], str]:
+    whole, keys = folders()[kind]
+    for name, data in whole.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    config = DataConfig(path=root, format=kind, unlabelled="ignore", **keys)
+
+    def feed(rng: random.Random) -> str:
+        name = rng.choice(sorted(whole))
+        (root / name).write_bytes(broken(whole[name], rng, [images_png(), b"\x00" * 99]))
+        try:
+            return ingested(config)
+        finally:
+            (root / name).write_bytes(whole[name])
+
+    return feed
+
+
+def ingested(config: DataConfig) -> str:
+    """What becomes of a data set of which a file is damaged, up to its records."""
+    root = config.path
+    assert root is not None
+    source = sources.of(config)
+    source.recognise(root)
+    try:
+        listing = sources.listing(config)
+    except InputError as error:
+        assert str(error), "a sentence is needed"
+        return "refused"
+    outcome = "read"
+    for sample in listing.samples:
+        assert Path(sample.image.path).resolve().is_relative_to(root.resolve())
+        assert Path(sample.mask.path).resolve().is_relative_to(root.resolve())
+        try:
+            source.digest(sample.image)
+            pixels = source.read_image(sample.image)
+            labels = source.read_labels(sample, config, pixels.shape[:2])
+            assert labels.values.shape[:2] == pixels.shape[:2] or config.format == "stack"
+        except BadFileError as error:
+            assert str(error), "a reason is needed"
+            outcome = "set aside"
+    for entry in (*listing.lone_images, *listing.lone_masks):
+        assert entry.file, "a file is needed"
+        assert entry.reason, "a reason is needed"
+        outcome = "set aside"
+    return outcome
+
+
+FORMATS = ("png", "jpeg", "gif", "bmp", "tiff", *folders(), *annotations())
 
 
 def main(kind: str, count: int, seed: int, note: Path) -> None:
@@ -309,7 +353,10 @@ def main(kind: str, count: int, seed: int, note: Path) -> None:
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder, note.open("w") as notes:
         root = Path(folder)
-        feed = feed_annotations(kind, root) if kind in annotations() else feed_images(kind)
+        if kind in annotations():
+            feed = feed_annotations(kind, root)
+        else:
+            feed = feed_folders(kind, root) if kind in folders() else feed_images(kind)
         for number in range(seed, seed + count):
             notes.seek(0)
             notes.write(f"{number:<9}")
