@@ -25,13 +25,15 @@ from components.image_example_gen import (
     sources,
     spans,
     splitting,
-    workers,
 )
 from components.image_example_gen.config import DataConfig
-from components.image_example_gen.exchange import exchange
+from components.image_example_gen.engine import helpers, options
+from components.image_example_gen.engine.crew import ALONE, DRAWN, Crew
+from components.image_example_gen.engine.exchange import exchange
+from components.image_example_gen.engine.telling import telling
+from components.image_example_gen.engine.writing import WriteShards
 from components.image_example_gen.frozen import Frozen
 from components.image_example_gen.ingest_config import IngestConfig
-from components.image_example_gen.telling import telling
 from components.places import files_below, place, use
 from components.records import EVAL, SPLITS, TRAIN
 
@@ -153,13 +155,21 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         assert data.path is not None
         is_folder = bool(span.name and not span.manifest)
         root = data.path.parent if is_folder else data.path
-        digests, unreadable = hashing.digests(source, listing.samples, data.path)
-        samples = [sample for sample in listing.samples if sample.key in digests]
-        if frozen:
-            placed, held_back = splitting.plan_later(samples, digests, data, frozen.why_held_back)
-            plan = splitting.Plan(placed, [], [])
-        else:
-            plan, held_back = splitting.plan(samples, digests, data), []
+        crew = options.crew(
+            self._beam_pipeline_args or [], data.format in DRAWN, len(listing.samples)
+        )
+        with helpers.standing_by(crew):
+            digests, unreadable = hashing.digests(source, listing.samples, data.path)
+            samples = [sample for sample in listing.samples if sample.key in digests]
+            if frozen:
+                placed, held_back = splitting.plan_later(
+                    samples, digests, data, frozen.why_held_back
+                )
+                plan = splitting.Plan(placed, [], [])
+            else:
+                plan, held_back = splitting.plan(samples, digests, data), []
+            # Even past the limit all images are read, so that people see all that is wrong at once.
+            reports = self._run(data, ingest, span, plan.placed, targets, crew)
         twins = [
             SetAside(
                 sample.image.name(data.path),
@@ -170,8 +180,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         set_aside = [*listing.lone_images, *unreadable, *twins]
         images = len(listing.samples) + len(listing.lone_images)
 
-        # Even past the limit all images are read, so that people see all that is wrong at once.
-        reports = self._run(data, ingest, span, plan.placed, targets)
         # Names of what is held back begin at the folder of all spans, as the evaluation set's do.
         top, prefix = root if frozen else data.path, f"{span.name}/" if span.name else ""
         names = {f"{prefix}{one.sample.key}": one.sample.image.name(top) for one in plan.placed}
@@ -216,6 +224,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         span: spans.Span,
         placed: Sequence[splitting.Placed],
         targets: Mapping[str, types.Artifact],
+        crew: Crew | None,
     ) -> list[shards.ShardReport]:
         """Runs the Beam pipeline, which writes the records."""
         if span.name:
@@ -224,13 +233,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 one._replace(sample=one.sample._replace(key=f"{span.name}/{one.sample.key}"))
                 for one in placed
             ]
-        arguments, threads = workers.arrange(
-            self._beam_pipeline_args or [], data.format in workers.DRAWN, len(placed)
-        )
-        # A copy, since the next span may have another number of images.
-        arranged = copy.copy(self)
-        arranged._beam_pipeline_args = arguments
-        pipeline = arranged._make_beam_pipeline()
+        pipeline = self._make_beam_pipeline()
         uris = list(dict.fromkeys(target.uri for target in targets.values()))
         with exchange(pipeline.options, uris) as folders:
             work = [
@@ -244,9 +247,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             ]
             for folder in {place(shard.path).parent for shard in work}:
                 folder.mkdir(parents=True, exist_ok=True)
-            write = shards.WriteShards(data, ingest, span.number, threads or 1)
+            write = WriteShards(shards.Settings(data, ingest, span.number), crew or ALONE)
             with telling(work), pipeline:
-                if threads:  # which share the one element
+                if crew:  # which shares the one element
                     elements = pipeline | "Shards" >> beam.Create([work])
                 else:
                     elements = (

@@ -6,7 +6,6 @@ Columns are read on their own, so that whoever compares digests does not read hi
 from __future__ import annotations
 
 import io
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.image_example_gen import image_rows
 from components.places import place
 
 FILE = "images.parquet"
@@ -43,54 +43,47 @@ SCHEMA = pa.schema(
 )
 
 
-def part(shard: str, split: str) -> Path:
-    """The rows of one TFRecord file, until they are gathered.
+def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> pa.Table:
+    """A table of rows.
 
     Args:
-      shard: the TFRecord file, `<artifact>/Split-<name>/<file>`.
-      split: that it belongs to.
+      rows: each with what `SCHEMA` names.
+      columns: which; all by default.
     """
-    file = place(shard)
-    return file.parent.parent / f"images-{split}-{file.name}.parquet"
+    schema = _schema(columns)
+    picked = [{name: row[name] for name in schema.names} for row in rows]
+    return pa.Table.from_pylist(picked, schema=schema)
 
 
-def is_part(file: Path, split: str) -> bool:
-    """Whether `part` named a file."""
-    return file.name.startswith(f"images-{split}-") and file.suffix == ".parquet"
-
-
-def shard_of(part: Path, split: str) -> Path:
-    """The TFRecord file that a part is of."""
-    name = part.name.removeprefix(f"images-{split}-").removesuffix(".parquet")
-    return part.parent / f"Split-{split}" / name
+def _schema(columns: Sequence[str] | None) -> pa.Schema:
+    return pa.schema([SCHEMA.field(name) for name in columns]) if columns else SCHEMA
 
 
 def write(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes rows in one step, so that nobody ever reads half of them."""
-    stream = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), stream, compression="zstd")
-    _put(file, stream.getvalue())
+    """Writes rows."""
+    _write(file, [table(rows)])
 
 
 def gather(parts: Sequence[Path], file: Path, without: frozenset[str] = frozenset()) -> None:
     """Makes one file of parts, and removes them.
 
     Args:
-      parts: in the order of the rows.
+      parts: that `image_rows.write` wrote, in the order of the rows.
       file: what they become.
       without: sources to leave out.
     """
-    stream = io.BytesIO()
-    with pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
-        for one in parts:
-            table = read(one)
-            if without:
-                keep = [source not in without for source in table["source"].to_pylist()]
-                table = table.filter(pa.array(keep, pa.bool_()))
-            writer.write_table(table)
-    _put(file, stream.getvalue())
+    kept = ([row for row in image_rows.read(one) if row["source"] not in without] for one in parts)
+    _write(file, map(table, kept))
     for one in parts:
         one.unlink()
+
+
+def _write(file: Path, tables: Iterable[pa.Table]) -> None:
+    stream = io.BytesIO()
+    with pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
+        for one in tables:
+            writer.write_table(one)
+    image_rows.put(file, stream.getvalue())
 
 
 def read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -114,11 +107,4 @@ def of(uris: Iterable[str], columns: Sequence[str] | None = None) -> pa.Table:
     """
     files = [place(uri) / FILE for uri in uris]
     tables = [read(file, columns) for file in files if file.is_file()]
-    schema = pa.schema([SCHEMA.field(name) for name in columns]) if columns else SCHEMA
-    return pa.concat_tables(tables) if tables else schema.empty_table()
-
-
-def _put(file: Path, content: bytes) -> None:
-    unfinished = file.with_name(f"unfinished-{uuid.uuid4().hex}")
-    unfinished.write_bytes(content)
-    unfinished.replace(file)
+    return pa.concat_tables(tables) if tables else _schema(columns).empty_table()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from components import tfrecord
-from components.image_example_gen import duplicates, image_table
+from components.image_example_gen import duplicates, image_rows, image_table
 from components.image_example_gen.frozen import Frozen
 from components.places import place
 from components.records import EVAL, TRAIN
@@ -75,13 +75,12 @@ def _parts(uri: str, split: str) -> list[Path]:
     folder = place(uri)
     if not folder.is_dir():
         return []
-    return sorted(file for file in folder.iterdir() if image_table.is_part(file, split))
+    return sorted(file for file in folder.iterdir() if image_rows.is_part(file, split))
 
 
 def _columns(parts: Iterable[Path], columns: tuple[str, ...]) -> pa.Table:
-    tables = [image_table.read(part, columns) for part in parts]
-    schema = pa.schema([image_table.SCHEMA.field(name) for name in columns])
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+    tables = [image_table.table(image_rows.read(part), columns) for part in parts]
+    return pa.concat_tables(tables) if tables else image_table.table([], columns)
 
 
 def _remove_twins(parts: Iterable[Path], known: Mapping[str, str]) -> Removed:
@@ -89,10 +88,10 @@ def _remove_twins(parts: Iterable[Path], known: Mapping[str, str]) -> Removed:
     twins: dict[str, str] = {}
     records = repeats = 0
     for part in parts:
-        table = image_table.read(part, ("source", "pixels"))
+        table = image_table.table(image_rows.read(part), ("source", "pixels"))
         found = duplicates.same_pixels(table, known.items())
         if found:
-            lost = _leave_out(image_table.shard_of(part, TRAIN), frozenset(found))
+            lost = _leave_out(image_rows.shard_of(part, TRAIN), frozenset(found))
             records, repeats = records + lost[0], repeats + lost[1]
             twins |= found
     return Removed(twins, records, repeats)

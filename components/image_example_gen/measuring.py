@@ -1,7 +1,7 @@
-"""What is worth knowing of an image without its pixels, added up tile by tile as it is written.
+"""What is worth knowing of an image without its pixels, found as its records are written.
 
-The tiles' cores cover each pixel once, so an image that is read piece by piece is measured as any
-other, and no pixel is decoded for it.
+An image is looked at once, as it is read: whole, or piece by piece. What its records hold anyway,
+sums and counts of each tile, is added up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LEFT_OUT = 8
 
 
 class Measurement:
-    """Of one image; `add` each of its records, then ask for the `row`."""
+    """Of one image; `look` at each piece, `add` each record, then ask for the `row`."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -43,26 +43,33 @@ class Measurement:
         self._colour: np.ndarray | None = None  # of all pixels up to now, if they have one
         self._record: Record | None = None
 
-    def add(self, record: Record) -> None:
-        """Adds one tile; the same tiles in the same order give the same row."""
-        image = record.core_pixels
-        if self._record is None:
-            self._digest.update(repr((record.source_size, image.shape[2], image.dtype)).encode())
+    def look(self, image: np.ndarray, start: tuple[int, int], size: tuple[int, int]) -> None:
+        """Looks at pixels; the same pieces in the same order give the same row.
+
+        Args:
+          image: [h, w, C] of the layout's dtype, no pixel of which was in a piece before.
+          start: (y, x) of its first pixel.
+          size: (height, width) of the whole image.
+        """
+        if not self._pixels:
+            self._digest.update(repr((size, image.shape[2], image.dtype)).encode())
             self._colour = image[0, 0]
-        self._record = record
-        # Cheaper than a hash of every pixel; different images whose tiles agree in 32 bits, and in
-        # the sums of values and of their squares, are not to be expected.
-        self._digest.update(tfrecord.checksum(image))
-        self._digest.update(np.array(record.sums))
-        self._counts += levels.count(_sample(record))
-        self._classes += record.mask_counts
         self._pixels += image.shape[0] * image.shape[1]
-        self._sums += record.sums
+        # Cheaper than a hash of every pixel; different images whose pieces agree in 32 bits, and in
+        # the sums of values and of their squares, are not to be expected.
+        self._digest.update(tfrecord.checksum(np.ascontiguousarray(image)))
+        self._counts += levels.count(_sample(image, start, size))
         # A row is looked at first, since few images are of one colour.
         if self._colour is not None:
             alike = (part == self._colour for part in (image[0], image))
             self._colour = self._colour if all(part.all() for part in alike) else None
-        self._add_to_grid(image, record.tile, record.source_size)
+        self._add_to_grid(image, start, size)
+
+    def add(self, record: Record) -> None:
+        """Adds what one tile's record says of its own core."""
+        self._record = record
+        self._classes += record.mask_counts
+        self._sums += record.sums
 
     def _add_to_grid(
         self, image: np.ndarray, start: tuple[int, int], size: tuple[int, int]
@@ -90,6 +97,8 @@ class Measurement:
         assert record is not None, "an image has at least one tile"
         level = levels.values(self._layout.dtype)
         total, squares = self._sums
+        digest = self._digest.copy()
+        digest.update(self._sums)
         mean = total / self._pixels
         deviation = np.sqrt(np.maximum(squares / self._pixels - mean**2, 0))
         below = np.cumsum(self._counts, axis=1)
@@ -102,7 +111,7 @@ class Measurement:
             "span": record.span,
             "group": record.group,
             "sha256": record.source_sha256,
-            "pixels": self._digest.hexdigest()[:32],
+            "pixels": digest.hexdigest()[:32],
             "height": record.source_size[0],
             "width": record.source_size[1],
             "class_pixels": self._classes[: len(self._layout.classes)].tolist(),
@@ -119,13 +128,13 @@ class Measurement:
         }
 
 
-def _sample(record: Record) -> np.ndarray:
-    """Every nth pixel of a tile's core, whichever tile it is in; whole rows while these are few."""
-    height, width = record.source_size
+def _sample(image: np.ndarray, start: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Every nth pixel of an image, whichever piece it is in; whole rows while these are few."""
+    height, width = size
     every = max(1, height * width // _COUNTED)
     rows, columns = min(every, _LEFT_OUT), max(1, every // _LEFT_OUT)
-    y, x = record.tile
-    return np.ascontiguousarray(record.core_pixels[-y % rows :: rows, -x % columns :: columns])
+    y, x = start
+    return np.ascontiguousarray(image[-y % rows :: rows, -x % columns :: columns])
 
 
 def histogram(counts: np.ndarray, dtype: str) -> np.ndarray:

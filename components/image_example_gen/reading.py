@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -63,43 +63,94 @@ def read_pair(sample: Sample, data: DataConfig) -> Pair:
         raise SampleError(SetAside(reference.name(data.path), str(error))) from error
 
 
+class Part(NamedTuple):
+    """Some of a sample's tiles, all together; of an image that is not large these are all.
+
+    Attributes:
+      image: [h, w, C] of data.dtype, the pixels of the tiles' cores; no pixel is in two parts.
+      start: (y, x) of the first of them in the image.
+      size: (height, width) of the image.
+      records: of these tiles.
+    """
+
+    image: np.ndarray
+    start: tuple[int, int]
+    size: tuple[int, int]
+    records: Iterator[Record]
+
+
 def read_sample(
     placed: Placed, data: DataConfig, ingest: IngestConfig, span: int = 0
 ) -> Iterator[Record]:
     """The records of one sample, tile by tile.
 
     Raises:
-      SampleError: the sample cannot be used: before the first record, or, of an image that is read
+      SampleError: as `read_parts`.
+    """
+    for part in read_parts(placed, data, ingest, span):
+        yield from part.records
+
+
+def read_parts(
+    placed: Placed, data: DataConfig, ingest: IngestConfig, span: int = 0
+) -> Iterator[Part]:
+    """One sample, piece by piece.
+
+    Raises:
+      SampleError: the sample cannot be used: before the first part, or, of an image that is read
         piece by piece, after some. Those must not be used then.
     """
-    sample = placed.sample
-    for piece in _pieces(sample, data, ingest):
+    for piece in _pieces(placed.sample, data, ingest):
         maps = _maps(piece, data, ingest)
-        for start in piece.starts:
-            mask = cut_labels(piece.mask, piece.corner, start, ingest.tile, ingest.margin, IGNORE)
-            yield Record(
-                image=cut_pixels(
-                    piece.image, piece.image_corner, piece.size, start, ingest.tile, ingest.margin
-                ),
-                mask=mask,
-                source=sample.key,
-                source_sha256=placed.sha256,
-                source_size=piece.size,
-                tile=start,
-                margin=ingest.margin,
-                group=placed.group,
-                # A delivery's own number outranks what a list says of its lines.
-                span=span or sample.span or 0,
-                attributes=dict(sample.attributes),
-                source_weight=sample.weight,
-                repeats=_repeats(mask, placed.split, data, ingest),
-                **{
-                    name: cut_labels(
-                        values, piece.corner, start, ingest.tile, ingest.margin, outside
-                    )
-                    for name, (values, outside) in maps.items()
-                },
-            )
+        for starts in _runs(piece, data, ingest):
+            (y, x), tile = starts[0], ingest.tile
+            bottom, right = (last + tile for last in starts[-1])
+            top, left = piece.image_corner
+            core = piece.image[y - top : bottom - top, x - left : right - left]
+            records = _records(starts, piece, maps, placed, data, ingest, span)
+            yield Part(core, (y, x), piece.size, records)
+
+
+def _runs(piece: _Piece, data: DataConfig, ingest: IngestConfig) -> list[list[tuple[int, int]]]:
+    """A piece's tiles; those of a large image in the same runs whether it is read whole or not."""
+    if not piece.whole or piece.size[0] * piece.size[1] <= pieces.LARGE:
+        return [piece.starts]
+    return [starts for starts, _, _ in pieces.plan(piece.size, data, ingest)]
+
+
+def _records(
+    starts: Sequence[tuple[int, int]],
+    piece: _Piece,
+    maps: Mapping[str, tuple[np.ndarray, int]],
+    placed: Placed,
+    data: DataConfig,
+    ingest: IngestConfig,
+    span: int,
+) -> Iterator[Record]:
+    sample = placed.sample
+    for start in starts:
+        mask = cut_labels(piece.mask, piece.corner, start, ingest.tile, ingest.margin, IGNORE)
+        yield Record(
+            image=cut_pixels(
+                piece.image, piece.image_corner, piece.size, start, ingest.tile, ingest.margin
+            ),
+            mask=mask,
+            source=sample.key,
+            source_sha256=placed.sha256,
+            source_size=piece.size,
+            tile=start,
+            margin=ingest.margin,
+            group=placed.group,
+            # A delivery's own number outranks what a list says of its lines.
+            span=span or sample.span or 0,
+            attributes=dict(sample.attributes),
+            source_weight=sample.weight,
+            repeats=_repeats(mask, placed.split, data, ingest),
+            **{
+                name: cut_labels(values, piece.corner, start, ingest.tile, ingest.margin, outside)
+                for name, (values, outside) in maps.items()
+            },
+        )
 
 
 class _Piece(NamedTuple):
@@ -113,6 +164,7 @@ class _Piece(NamedTuple):
       mask: class ids of these tiles' cores and around them.
       instances: likewise; None if not known.
       corner: (y, x) of the first of both.
+      whole: whether all of the image was read at once.
     """
 
     size: tuple[int, int]
@@ -122,6 +174,7 @@ class _Piece(NamedTuple):
     mask: np.ndarray
     instances: np.ndarray | None
     corner: tuple[int, int]
+    whole: bool
 
 
 def _pieces(sample: Sample, data: DataConfig, ingest: IngestConfig) -> Iterator[_Piece]:
@@ -133,7 +186,7 @@ def _pieces(sample: Sample, data: DataConfig, ingest: IngestConfig) -> Iterator[
             pair = read_pair(sample, data)
             height, width = size = pair.mask.shape
             starts = tiling.grid(height, width, ingest.tile)
-            yield _Piece(size, starts, pair.image, (0, 0), pair.mask, pair.instances, (0, 0))
+            yield _Piece(size, starts, pair.image, (0, 0), pair.mask, pair.instances, (0, 0), True)
             return
         source, meant, size = sources.of(data), coding(data), (extent.height, extent.width)
         reference = sample.mask
@@ -150,7 +203,7 @@ def _pieces(sample: Sample, data: DataConfig, ingest: IngestConfig) -> Iterator[
                     "them; set ingest.instances: false"
                 )
             mask = to_class_ids(labels, meant)
-            yield _Piece(size, starts, image, box[:2], mask, instances, label_box[:2])
+            yield _Piece(size, starts, image, box[:2], mask, instances, label_box[:2], False)
     except SampleError:
         raise
     except BadFileError as error:

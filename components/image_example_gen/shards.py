@@ -1,8 +1,7 @@
-"""Writes records: one Beam element is files, so pixels never pass between stages.
+"""Files of records: what goes into each is fixed before any is written.
 
-Beam keeps what passes between two stages in memory (FnApiRunner) or ships it over the network. A
-file's images are fixed before Beam starts, and are read and written one after another, so memory
-holds one image a worker, or a piece of a large one, and the same data gives the same bytes.
+A file's images are read and written one after another, so memory holds one image a worker, or a
+piece of a large one, and the same data gives the same bytes.
 """
 
 from __future__ import annotations
@@ -10,22 +9,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import uuid
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import apache_beam as beam
-
 from components import tfrecord
 from components.errors import SetAside
-from components.image_example_gen import image_table
+from components.image_example_gen import image_rows
 from components.image_example_gen.config import DataConfig, layout
 from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.measuring import Measurement
-from components.image_example_gen.reading import SampleError, read_sample
+from components.image_example_gen.reading import SampleError, read_parts
 from components.image_example_gen.splitting import Placed
-from components.image_example_gen.telling import one_more
 from components.places import place
 from components.records import encode_in_parts
 
@@ -105,76 +101,80 @@ def _report_file(shard: Shard) -> Path:
     return file.parent.parent / f"report-{shard.split}-{file.name}.json"
 
 
-class WriteShards(beam.DoFn):
-    """Writes shards, and beside the artifact's splits a file of each one's `ShardReport`."""
+class Settings(NamedTuple):
+    """What all shards of a data set are written by."""
 
-    def __init__(self, data: DataConfig, ingest: IngestConfig, span: int, threads: int = 1):
-        self._data, self._ingest, self._span, self._threads = data, ingest, span, threads
+    data: DataConfig
+    ingest: IngestConfig
+    span: int = 0
 
-    def process(self, shards: Sequence[Shard]) -> list[None]:
-        """Writes the files; Beam calls it on a worker, and wants what it may go through."""
-        if self._threads == 1:
-            for shard in shards:
-                self._write(shard)
-            return []
-        with ThreadPoolExecutor(self._threads) as pool:
-            tasks = [pool.submit(self._write, shard) for shard in shards]
+
+def write(shard: Shard, settings: Settings, tell: Callable[[], None] = lambda: None) -> None:
+    """Writes a file of records, and beside the artifact's splits one of its `ShardReport`.
+
+    Args:
+      shard: what is written.
+      settings: how.
+      tell: called after each image.
+    """
+    # Beam may run an element twice; each run writes its own file and the last one stays.
+    target = place(shard.path)
+    unfinished = target.parent.parent / f"unfinished-{uuid.uuid4().hex}"
+    # Of a large image some tiles may be written when a later one proves to be bad. A file
+    # cannot be taken back in part, so it is begun anew, without the image.
+    spoiled: dict[str, SetAside] = {}
+    told: set[str] = set()
+
+    def tell_once(key: str) -> None:
+        if key not in told:
+            told.add(key)
+            tell()
+
+    while (report := _attempt(shard, settings, unfinished, spoiled, tell_once)) is None:
+        pass
+    unfinished.replace(target)
+    _report_file(shard).write_text(json.dumps(dataclasses.asdict(report)))
+
+
+def _attempt(
+    shard: Shard,
+    settings: Settings,
+    path: Path,
+    spoiled: dict[str, SetAside],
+    tell: Callable[[str], None],
+) -> ShardReport | None:
+    """Writes a file of all samples but the spoiled ones.
+
+    Returns:
+      What became of them; None where one more is spoiled, so that the file must not be used.
+    """
+    shape = layout(settings.data, settings.ingest)
+    images = records = repeats = 0
+    set_aside, rows = [], []
+    with path.open("wb") as file:
+        for placed in shard.samples:
+            key = placed.sample.key
+            if key in spoiled:
+                set_aside.append(spoiled[key])
+                continue
+            before, measured = records, Measurement(shape)
             try:
-                for task in as_completed(tasks):
-                    task.result()
-            finally:
-                # After a failure the files that are not begun would be written for nothing.
-                pool.shutdown(cancel_futures=True)
-        return []
-
-    def _write(self, shard: Shard) -> None:
-        # Beam may run an element twice; each run writes its own file and the last one stays.
-        target = place(shard.path)
-        unfinished = target.parent.parent / f"unfinished-{uuid.uuid4().hex}"
-        # Of a large image some tiles may be written when a later one proves to be bad. A file
-        # cannot be taken back in part, so it is begun anew, without the image.
-        spoiled: dict[str, SetAside] = {}
-        told: set[str] = set()
-        while (report := self._attempt(shard, unfinished, spoiled, told)) is None:
-            pass
-        unfinished.replace(target)
-        _report_file(shard).write_text(json.dumps(dataclasses.asdict(report)))
-
-    def _attempt(
-        self, shard: Shard, path: Path, spoiled: dict[str, SetAside], told: set[str]
-    ) -> ShardReport | None:
-        """Writes a file of all samples but the spoiled ones.
-
-        Returns:
-          What became of them; None where one more is spoiled, so that the file must not be used.
-        """
-        shape = layout(self._data, self._ingest)
-        images = records = repeats = 0
-        set_aside, rows = [], []
-        with path.open("wb") as file:
-            for placed in shard.samples:
-                key = placed.sample.key
-                if key in spoiled:
-                    set_aside.append(spoiled[key])
-                    continue
-                before, measured = records, Measurement(shape)
-                try:
-                    for record in read_sample(placed, self._data, self._ingest, self._span):
+                for part in read_parts(placed, *settings):
+                    measured.look(part.image, part.start, part.size)
+                    for record in part.records:
                         tfrecord.write(file, encode_in_parts(record, shape))
                         measured.add(record)
                         records += 1
                         repeats += record.repeats - 1
-                    images += 1
-                    rows.append(measured.row(shard.split))
-                except SampleError as error:
-                    if records > before:
-                        spoiled[key] = error.set_aside
-                    else:
-                        set_aside.append(error.set_aside)
-                if key not in told:
-                    told.add(key)
-                    one_more()
-                if key in spoiled:
-                    return None
-        image_table.write(image_table.part(shard.path, shard.split), rows)
-        return ShardReport(shard.split, images, records, tuple(set_aside), repeats)
+                images += 1
+                rows.append(measured.row(shard.split))
+            except SampleError as error:
+                if records > before:
+                    spoiled[key] = error.set_aside
+                else:
+                    set_aside.append(error.set_aside)
+            tell(key)
+            if key in spoiled:
+                return None
+    image_rows.write(image_rows.part(shard.path, shard.split), rows)
+    return ShardReport(shard.split, images, records, tuple(set_aside), repeats)

@@ -34,6 +34,7 @@ def span(folder: Path, number: int, images: dict[str, tuple[int, int]], split="t
             record = Record(image, mask, f"{name}/{key}", f"sha {key}", (4, 4), span=number)
             tfrecord.write(stream, encode(record, LAYOUT))
             measured = Measurement(LAYOUT)
+            measured.look(image, (0, 0), image.shape[:2])
             measured.add(record)
             rows.append(measured.row(split))
     image_table.write(file.parent.parent / image_table.FILE, rows)

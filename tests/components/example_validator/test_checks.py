@@ -32,6 +32,7 @@ def images(
 
 def row(source: str, pixels: np.ndarray, mask: np.ndarray) -> dict:
     measured = Measurement(Layout(1, "uint8", CLASSES))
+    measured.look(pixels, (0, 0), pixels.shape[:2])
     measured.add(Record(pixels, mask, source, "", mask.shape))
     return measured.row("train")
 
@@ -134,6 +135,7 @@ def test_an_ordinary_split_of_real_images_raises_no_alarm(
             mask = cv2.imread(str(shared_data / folder / labels / file.name), -1) == 0
             measured = Measurement(layout)
             pixels = cv2.add(image, brighter)[..., None]
+            measured.look(pixels, (0, 0), pixels.shape[:2])
             measured.add(Record(pixels, mask.astype(np.uint8), file.stem, "", mask.shape))
             rows.append(measured.row("train"))
         return checks.Images("images", pa.Table.from_pylist(rows, schema=image_table.SCHEMA))

@@ -84,6 +84,7 @@ def test_what_the_images_are_like_is_written_down_or_stops(tmp_path: Path) -> No
     for name in ("one", "two"):
         measured = Measurement(Layout(1, "uint8", ("a", "b")))
         flat, mask = np.full((4, 4, 1), 9, np.uint8), np.eye(4, dtype=np.uint8)
+        measured.look(flat, (0, 0), flat.shape[:2])
         measured.add(Record(flat, mask, name, "", (4, 4)))
         rows.append(measured.row("train"))
     image_table.write(Path(examples.uri) / image_table.FILE, rows)

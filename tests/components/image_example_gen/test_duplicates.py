@@ -23,6 +23,7 @@ def table(images: dict[str, np.ndarray]) -> pa.Table:
     for name, image in images.items():
         measured = Measurement(Layout(3, "uint8", ("a", "b")))
         mask = np.zeros(image.shape[:2], np.uint8)
+        measured.look(image, (0, 0), image.shape[:2])
         measured.add(Record(image, mask, name, "", image.shape[:2]))
         rows.append(measured.row("train"))
     return pa.Table.from_pylist(rows, schema=image_table.SCHEMA)

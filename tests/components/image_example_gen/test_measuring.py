@@ -12,9 +12,9 @@ def measure(image: np.ndarray, mask: np.ndarray, tile: int, margin: int = 0) -> 
     layout = Layout(image.shape[2], image.dtype.name, ("background", "cell"))
     measured = Measurement(layout)
     for start, pixels, labels in tiles(image, mask, tile, margin):
-        measured.add(
-            Record(pixels, labels, "a", "0f", mask.shape, start, margin, group="g", span=3)
-        )
+        record = Record(pixels, labels, "a", "0f", mask.shape, start, margin, group="g", span=3)
+        measured.look(record.core_pixels, start, mask.shape)
+        measured.add(record)
     return measured.row("train")
 
 

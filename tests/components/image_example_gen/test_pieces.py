@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -14,8 +15,9 @@ from PIL import Image
 from components.image_example_gen import decode, pieces
 from components.image_example_gen.config import DataConfig, layout
 from components.image_example_gen.ingest_config import IngestConfig
-from components.image_example_gen.reading import SampleError, read_sample
-from components.image_example_gen.shards import Shard, WriteShards, take_reports
+from components.image_example_gen.measuring import Measurement
+from components.image_example_gen.reading import SampleError, read_parts, read_sample
+from components.image_example_gen.shards import Settings, Shard, take_reports, write
 from components.image_example_gen.sources import paired, stack
 from components.image_example_gen.sources.contract import Box, Reference
 from components.image_example_gen.splitting import Placed
@@ -162,20 +164,42 @@ def test_an_image_that_proves_bad_amid_its_tiles_leaves_no_record(tmp_path: Path
     with pytest.raises(SampleError, match=r"images/b.tif: corrupt TIFF"):
         list(some)
 
-    def write(name: str, samples: list[Placed]) -> tuple[dict, bytes]:
+    def written(name: str, samples: list[Placed]) -> tuple[dict, bytes]:
         shard = Shard(str(tmp_path / "records" / "Split-train" / name), TRAIN, tuple(samples))
         Path(shard.path).parent.mkdir(parents=True, exist_ok=True)
-        WriteShards(data, ingest, 0).process([shard])
+        write(shard, Settings(data, ingest))
         (report,) = take_reports([shard])
         return dataclasses.asdict(report), Path(shard.path).read_bytes()
 
-    report, records = write("three", placed)
+    report, records = written("three", placed)
     # 3 x 4 tiles of 64 in each of the two good images.
     assert (report["images"], report["records"]) == (2, 24)
     (bad,) = report["set_aside"]
     assert bad["file"] == "images/b.tif"
     assert json.dumps(report)
-    assert records == write("two", [placed[0], placed[2]])[1]
+    assert records == written("two", [placed[0], placed[2]])[1]
+
+
+def test_a_large_image_has_one_digest_in_whatever_file(tmp_path: Path, small_pieces: None) -> None:
+    make_tiff(tmp_path / "pieces", "a")
+    make_tiff(tmp_path / "whole", "a")
+    file = tmp_path / "whole/images/a.tif"
+    cv2.imwrite(str(file.with_suffix(".png")), tifffile.imread(file))
+    file.unlink()
+
+    def row(name: str) -> dict:
+        data = objects_of(tmp_path / name)
+        measured = Measurement(layout(data, IngestConfig(tile=32)))
+        parts = 0
+        for part in read_parts(placed_of(data), data, IngestConfig(tile=32, margin=8)):
+            measured.look(part.image, part.start, part.size)
+            for record in part.records:
+                measured.add(record)
+            parts += 1
+        assert parts > 1
+        return {**measured.row(TRAIN), "sha256": ""}
+
+    assert row("whole") == row("pieces")
 
 
 def test_a_truncated_image_is_refused_before_the_first_record(tmp_path: Path, small_pieces):

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from components.image_example_gen import workers
+from components.image_example_gen.engine import options
+from components.image_example_gen.engine.crew import Crew, fastest
 from components.image_example_gen.ingest_config import IngestConfig
 from components.places import files_below, place
 from tests.components.image_example_gen.conftest import data_of, make_pair
@@ -65,13 +66,14 @@ def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return files
 
 
-def test_several_threads_write_what_one_writes(
-    folder: Path, expected: dict[str, bytes], tmp_path: Path
+@pytest.mark.parametrize("mode", ["threads", "processes"])
+def test_several_workers_write_what_one_writes(
+    folder: Path, expected: dict[str, bytes], tmp_path: Path, mode: str
 ) -> None:
     from pipeline import engines
     from pipeline.config import PipelineConfig
 
-    arguments = engines.for_images(PipelineConfig(beam={"workers": 3}))
+    arguments = engines.for_images(PipelineConfig(beam={"workers": 3, "mode": mode}))
     execute(data_of(folder), str(tmp_path / "x"), *arguments)
     assert written(str(tmp_path / "x")) == expected
 
@@ -105,26 +107,29 @@ def test_records_in_a_shared_folder_are_brought_to_the_artifact(
     assert list(shared.iterdir()) == []
 
 
-def test_processes_are_for_many_images_whose_labels_are_drawn() -> None:
-    # Threads take 0.013 s an image, 2 processes 0.011 s and 5.5 s to start: even at 2750 images.
-    assert workers.fastest(drawn=True, images=2740, workers=2) == "threads"
-    assert workers.fastest(drawn=True, images=2760, workers=2) == "processes"
-    # 8 processes take 0.00275 s an image: even at 5.5 / 0.01025 = 536.6.
-    assert workers.fastest(drawn=True, images=536, workers=8) == "threads"
-    assert workers.fastest(drawn=True, images=537, workers=8) == "processes"
-    assert workers.fastest(drawn=True, images=10**6, workers=1) == "threads"
-    assert workers.fastest(drawn=False, images=10**6, workers=8) == "threads"
+def test_processes_are_for_many_images() -> None:
+    # Of masks two threads take 0.0034 s an image, two processes 0.0025 s and half of 0.7 s to
+    # start: even at 0.35 / 0.0009 = 388.9.
+    assert fastest(drawn=False, images=388, workers=2) == Crew(2, "threads")
+    assert fastest(drawn=False, images=389, workers=2) == Crew(2, "processes")
+    # Of outlines 0.013 s, and 0.011 s: even at 175.
+    assert fastest(drawn=True, images=174, workers=2) == Crew(2, "threads")
+    assert fastest(drawn=True, images=176, workers=2) == Crew(2, "processes")
+    assert fastest(drawn=True, images=10**6, workers=1) == Crew(1, "threads")
 
 
-def test_threads_share_a_worker_and_processes_are_beams() -> None:
+def test_no_process_starts_that_would_have_little_to_do() -> None:
+    # 300 images of 0.005 s are 1.5 s, and a process takes 0.7 s to start: 2 of them are worth it.
+    assert fastest(drawn=False, images=300, workers=64) == Crew(3, "processes")
+    assert fastest(drawn=False, images=10**6, workers=64) == Crew(64, "processes")
+
+
+def test_a_crew_is_for_this_machine_alone() -> None:
     given = ["--runner=FnApiRunner", "--image_workers=4", "--image_mode=threads"]
-    assert workers.arrange(given, drawn=True, images=10**6) == (given, 4)
-    arguments, threads = workers.arrange(
-        [*given[:2], "--image_mode=processes"], drawn=False, images=1
-    )
-    assert threads == 0
-    assert arguments[-2:] == ["--direct_running_mode=multi_processing", "--direct_num_workers=4"]
-    assert workers.arrange(["--runner=FlinkRunner"], drawn=False, images=1)[1] == 0
+    assert options.crew(given, drawn=True, images=10**6) == Crew(4, "threads", tuple(given))
+    given[-1] = "--image_mode=auto"
+    assert options.crew(given, drawn=True, images=10**6) == Crew(4, "processes", tuple(given))
+    assert options.crew(["--runner=FlinkRunner"], drawn=False, images=1) is None
 
 
 # What Python imports first in the pool's processes: each tells what it writes, and may not write to

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.image_example_gen.workers import WorkerOptions
+from components.image_example_gen.engine.options import WorkerOptions
 from components.places import files_below, is_remote, place
 
 
