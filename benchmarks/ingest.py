@@ -206,9 +206,9 @@ def measure_alone(folder: Path) -> None:
 
     end, peaks = helpers.Helper.end, [0]
 
-    def end_and_tell(helper: helpers.Helper, at_once: bool = False) -> None:
+    def end_and_tell(helper: helpers.Helper) -> None:
         peaks.append(_peak(helper._process.pid))
-        end(helper, at_once)
+        end(helper)
 
     helpers.Helper.end = end_and_tell  # type: ignore[method-assign]
     taken = seconds(ingest, folder)

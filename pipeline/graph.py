@@ -174,6 +174,6 @@ def build_pipeline(config: PipelineConfig) -> Pipeline:
 
 
 def _as_yaml(config: PipelineConfig) -> str:
-    """What decides what a run comes to; where and by how many threads it ran does not."""
+    """What decides what a run comes to; where and by how many workers it ran does not."""
     values = config.model_dump(mode="json", exclude={"beam", "kubeflow"})
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -59,11 +59,6 @@ def _schema(columns: Sequence[str] | None) -> pa.Schema:
     return pa.schema([SCHEMA.field(name) for name in columns]) if columns else SCHEMA
 
 
-def write(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes rows."""
-    _write(file, [table(rows)])
-
-
 def gather(parts: Sequence[Path], file: Path, without: frozenset[str] = frozenset()) -> None:
     """Makes one file of parts, and removes them.
 
@@ -72,22 +67,18 @@ def gather(parts: Sequence[Path], file: Path, without: frozenset[str] = frozense
       file: what they become.
       without: sources to leave out.
     """
-    kept = ([row for row in image_rows.read(one) if row["source"] not in without] for one in parts)
-    _write(file, map(table, kept))
+    stream = io.BytesIO()
+    with pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
+        for one in parts:
+            rows = (row for row in image_rows.read(one) if row["source"] not in without)
+            writer.write_table(table(rows))
+    image_rows.put(file, stream.getvalue())
     for one in parts:
         one.unlink()
 
 
-def _write(file: Path, tables: Iterable[pa.Table]) -> None:
-    stream = io.BytesIO()
-    with pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
-        for one in tables:
-            writer.write_table(one)
-    image_rows.put(file, stream.getvalue())
-
-
 def read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Rows of a file that `write` or `gather` wrote.
+    """Rows of a file that `gather` wrote.
 
     Args:
       file: it.

@@ -15,6 +15,9 @@ import numpy as np
 from components import levels, tfrecord
 from components.records import IGNORE, Layout, Record
 
+DIGESTS = 2
+"""What changes when the digests of the same pixels do; those of other versions are not compared."""
+
 GRID = (16, 18)
 """Rows and columns of the thumbnail; 2 x 2 cells of it are one of the difference hash's 8 x 9."""
 
@@ -194,7 +197,7 @@ def _thumbnail(cells: np.ndarray) -> np.ndarray:
     return np.clip(scaled, -127, 127).astype(np.int8)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=64)
 def _overlap(start: int, extent: int, step: int, total: int, cells: int) -> np.ndarray:
     """How much of each sampled row lies in each cell, float32 [cells, rows]."""
     first = start + np.arange(0, extent, step, dtype=np.float64)

@@ -19,6 +19,7 @@ from components.image_example_gen import sources
 from components.image_example_gen.config import SPAN, DataConfig, SpansConfig
 from components.image_example_gen.fingerprint import fingerprint
 from components.image_example_gen.ingest_config import IngestConfig
+from components.image_example_gen.measuring import DIGESTS
 
 
 class Span(NamedTuple):
@@ -238,6 +239,7 @@ def recipe(data: DataConfig, ingest: IngestConfig) -> str:
     told = [
         data.model_dump(mode="json", exclude={"colours", "spans"}),
         ingest.model_dump(mode="json", exclude={"bad_input_limit"}),
+        DIGESTS,
     ]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from components import tfrecord
-from components.image_example_gen import image_table
+from components.image_example_gen import image_rows, image_table
 from components.image_example_gen.measuring import Measurement
 from components.records import IGNORE, Layout, Record, encode
 from components.run_report import looks, splits
@@ -37,8 +37,10 @@ def span(folder: Path, number: int, images: dict[str, tuple[int, int]], split="t
             measured.look(image, (0, 0), image.shape[:2])
             measured.add(record)
             rows.append(measured.row(split))
-    image_table.write(file.parent.parent / image_table.FILE, rows)
-    return str(file.parent.parent)
+    top = file.parent.parent
+    image_rows.write(top / "part", rows)
+    image_table.gather([top / "part"], top / image_table.FILE)
+    return str(top)
 
 
 @pytest.fixture

@@ -9,12 +9,16 @@ times as long.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, Pipe
+from typing import NamedTuple
 
 from components.image_example_gen import shards
 from components.image_example_gen.engine.crew import Crew
@@ -22,14 +26,36 @@ from components.image_example_gen.engine.telling import one_more
 from components.image_example_gen.shards import Settings, Shard
 from components.places import is_remote, place, use
 
-# It finds what its parent finds, and nothing that lies in the folder where someone called it.
+# Whoever interrupts the run interrupts all processes at once, and the parent says so. A helper
+# finds what its parent finds, and nothing that lies in the folder where someone called it.
 _START = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.path[:] = {path!r}
 from components.image_example_gen.engine.helpers import serve
-serve({descriptor})
+serve({descriptor}, {parent})
 """
+# Each core has a worker already.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 _DONE = "done"
+# More are started only once it is known that there are as many files to write.
+_AT_FIRST = 15
+
+
+class _Failed(NamedTuple):
+    """What went wrong in a helper.
+
+    Attributes:
+      error: it.
+      at: where, as a traceback says it.
+    """
+
+    error: Exception
+    at: str
+
+
+class _ThereError(Exception):
+    """The traceback of a helper, as the cause of the error that its parent raises."""
 
 
 class Helper:
@@ -38,9 +64,13 @@ class Helper:
     def __init__(self) -> None:
         self._pipe, theirs = Pipe()
         with theirs:
-            start = _START.format(path=sys.path, descriptor=theirs.fileno())
-            command = [sys.executable, "-I", "-c", start]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+            start = _START.format(path=sys.path, descriptor=theirs.fileno(), parent=os.getpid())
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", start],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **_ONE_THREAD},
+            )
 
     def write(self, shard: Shard, settings: Settings, options: Sequence[str]) -> None:
         """As `shards.write`, in the process; counts images as they are done.
@@ -60,17 +90,20 @@ class Helper:
             while (said := self._pipe.recv()) is None:
                 one_more()
         except (EOFError, OSError) as error:
+            status = self._process.wait()
+            hint = "; where memory is short, set beam.workers lower" if status == -9 else ""
             raise RuntimeError(
-                f"a process that wrote records ended by itself (status {self._process.wait()}); "
-                "where memory is short, set beam.workers lower"
+                f"a process that wrote records ended by itself (status {status}){hint}"
             ) from error
-        if isinstance(said, Exception):
-            raise said
+        if isinstance(said, _Failed):
+            raise said.error from _ThereError(f"in a process that wrote records:\n{said.at}")
 
-    def end(self, at_once: bool = False) -> None:
-        """Ends the process, and waits for that; `at_once` even if it is at work."""
-        if at_once:
-            self._process.kill()
+    def kill(self) -> None:
+        """Ends the process even if it is at work."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """Ends the process, and waits for that."""
         self._pipe.close()
         self._process.wait()
 
@@ -86,59 +119,81 @@ def standing_by(crew: Crew | None) -> Iterator[None]:
       crew: that `working` is called with within the block, at whose end the processes end.
     """
     others = crew.workers - 1 if crew and crew.mode == "processes" else 0
-    done = False
     try:
-        _ready.extend(Helper() for _ in range(others))
+        _ready.extend(Helper() for _ in range(min(others, _AT_FIRST)))
         yield
-        done = True
+    except BaseException:
+        for helper in _ready:
+            helper.kill()
+        raise
     finally:
         while _ready:
-            _ready.pop().end(at_once=not done)
+            _ready.pop().end()
 
 
-def working(crew: Crew, settings: Settings) -> list[Callable[[Shard], None]]:
-    """What writes shards, a worker each, all at once; this process is the first of them."""
+def working(crew: Crew, settings: Settings, files: int) -> list[Callable[[Shard], None]]:
+    """What writes shards, a worker each, all at once; this process is the first of them.
+
+    Args:
+      crew: of the block that it is called in, `standing_by`.
+      settings: how shards are written.
+      files: how many shards there are; no worker is without one.
+    """
 
     def here(shard: Shard) -> None:
         shards.write(shard, settings, one_more)
 
+    workers = max(1, min(crew.workers, files))
     if crew.mode == "threads":
-        return [here] * crew.workers
+        return [here] * workers
 
     def by(helper: Helper) -> Callable[[Shard], None]:
         return lambda shard: helper.write(shard, settings, crew.options)
 
-    return [here, *map(by, _ready)]
+    _ready.extend(Helper() for _ in range(workers - 1 - len(_ready)))
+    return [here, *map(by, _ready[: workers - 1])]
 
 
-def serve(descriptor: int) -> None:
+def serve(descriptor: int, parent: int) -> None:
     """What a helper does until nobody is there who wants more.
 
     Args:
       descriptor: of its end of the pipe.
+      parent: the process that started it.
     """
+    # The system ends it with its parent, since it would notice by itself only after an image.
+    ctypes.CDLL(None).prctl(_SIGNAL_OF_PARENTS_DEATH, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
     import cv2
 
-    # Whoever interrupts the run interrupts all processes at once; the parent says so.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Each core has a worker already.
     cv2.setNumThreads(1)
-    with Connection(descriptor) as parent:
-        try:
-            while True:
-                shard, settings, options = parent.recv()
-                if options:
-                    use(options)  # which imports Beam
-                parent.send(_outcome(shard, settings, parent))
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            os._exit(0)  # at once: there is nothing to tidy up
+    with Connection(descriptor) as pipe:
+        while True:
+            try:
+                shard, settings, options = pipe.recv()
+            except (EOFError, OSError):
+                os._exit(0)  # at once: there is nothing to tidy up
+            if options:
+                use(options)  # which imports Beam
+            pipe.send(_outcome(shard, settings, pipe))
 
 
-def _outcome(shard: Shard, settings: Settings, parent: Connection) -> Exception | str:
+_SIGNAL_OF_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+
+
+def _outcome(shard: Shard, settings: Settings, pipe: Connection) -> _Failed | str:
     try:
-        shards.write(shard, settings, lambda: parent.send(None))
-    except (BrokenPipeError, ConnectionResetError):
-        raise
+        shards.write(shard, settings, lambda: pipe.send(None))
     except Exception as error:
-        return error
+        return _Failed(_sendable(error), traceback.format_exc())
     return _DONE
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error, or one that says the same where another process could not make it anew."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

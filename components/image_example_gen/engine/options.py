@@ -36,5 +36,5 @@ def crew(arguments: list[str], drawn: bool, images: int) -> Crew | None:
     if options.image_mode == "auto":
         chosen = fastest(drawn, images, options.image_workers)
     else:
-        chosen = Crew(options.image_workers, options.image_mode)
+        chosen = Crew(max(1, min(options.image_workers, images)), options.image_mode)
     return chosen._replace(options=tuple(arguments))

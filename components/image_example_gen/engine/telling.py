@@ -23,7 +23,7 @@ _done = 0
 
 
 def one_more() -> None:
-    """Counts an image; of use where the worker is a thread of the process that tells."""
+    """Counts an image; of use in the process that tells, which helpers tell of theirs."""
     global _done
     with _lock:
         _done += 1
@@ -33,8 +33,8 @@ def one_more() -> None:
 def telling(shards: Sequence[Shard]) -> Iterator[None]:
     """Tells once a second of the images of these shards, until they are done.
 
-    Workers that are other processes, or other machines, cannot be heard: of theirs the files are
-    counted that are there.
+    Workers of Beam's, and other machines, cannot be heard: of theirs the files are counted that are
+    there.
 
     Args:
       shards: that are being written.

@@ -25,10 +25,14 @@ class WriteShards(beam.DoFn):
     def process(self, work: Sequence[Shard]) -> list[None]:
         """Writes the files; Beam calls it on a worker, and wants what it may go through."""
         left = deque(work)
-        writers = working(self._crew, self._settings)
+        writers = working(self._crew, self._settings, len(work))
         with ThreadPoolExecutor(len(writers)) as pool:
-            for task in [pool.submit(_write_all, left, write) for write in writers]:
-                task.result()
+            try:
+                for task in [pool.submit(_write_all, left, write) for write in writers]:
+                    task.result()
+            finally:
+                # Whoever interrupts waits for the files that are begun, and for no more.
+                left.clear()
         return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from components.errors import SetAside
 from components.image_example_gen.engine import helpers, telling
 from components.image_example_gen.engine.crew import Crew
+from components.image_example_gen.engine.writing import WriteShards
 from components.image_example_gen.ingest_config import IngestConfig
+from components.image_example_gen.reading import SampleError
 from components.image_example_gen.shards import Settings, Shard, take_reports, write
 from components.image_example_gen.sources import paired
 from components.image_example_gen.splitting import Placed
@@ -40,7 +44,7 @@ def shard_of(settings: Settings, folder: Path) -> Shard:
 @pytest.fixture
 def helper(settings: Settings) -> Iterator[Callable[[Shard], None]]:
     with helpers.standing_by(CREW):
-        _, other = helpers.working(CREW, settings)
+        _, other = helpers.working(CREW, settings, 2)
         yield other
 
 
@@ -62,10 +66,47 @@ def test_what_goes_wrong_in_a_helper_is_told_and_it_goes_on(
     settings: Settings, helper: Callable[[Shard], None], tmp_path: Path
 ) -> None:
     shard = shard_of(settings, tmp_path / "there" / "Split-train")
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(FileNotFoundError, match="nowhere") as raised:
         helper(shard._replace(path=str(tmp_path / "nowhere" / "Split-train" / "records")))
+    assert "shards.py" in str(raised.value.__cause__)  # where it was
     helper(shard)
     assert Path(shard.path).is_file()
+
+
+def test_an_error_that_cannot_be_made_anew_says_the_same() -> None:
+    error = SampleError(SetAside("a.png", "empty file"))
+    told = helpers._sendable(error)
+    assert (type(told), str(told)) == (RuntimeError, "SampleError: a.png: empty file")
+    error = OSError(28, "No space left on device", "a.png")
+    assert helpers._sendable(error) is error
+
+
+def test_an_interrupt_waits_for_the_files_that_are_begun_and_no_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def slow(*_: object) -> None:
+        begun.append(1)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(helpers.shards, "write", slow)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            WriteShards(settings, Crew(2, "threads")).process([Shard("x", TRAIN, ())] * 20)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(begun) == 2
+
+
+def test_no_worker_is_without_a_file(settings: Settings) -> None:
+    crew = Crew(4, "processes")
+    with helpers.standing_by(crew):
+        assert len(helpers.working(crew, settings, 2)) == 2
+        assert len(helpers.working(crew, settings, 9)) == 4
 
 
 def test_a_killed_helper_is_an_error_that_says_so(
