@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import pytest
+import yaml
 
 from tests.e2e.conftest import BAD_FILES, Project, overlap
 
@@ -125,6 +126,30 @@ def test_models_of_two_runs_are_compared(project: Project, first_run: dict[str, 
     assert "one and the same model" in same["error"]
     odd = project.json("compare", "overtile.yaml", second["run"], "--layer", "nothing", code=2)
     assert "--layer nothing: no model has such a layer" in odd["error"]
+
+
+def test_a_configuration_without_a_run_is_run_to_be_compared(
+    project: Project, first_run: dict[str, Any]
+) -> None:
+    """Narrower, of few steps; a model that the gate refuses can be compared all the same."""
+    text = (project.folder / "overtile.yaml").read_text()
+    values = yaml.safe_load(text)
+    values["model"] = {"name": "unet", "options": {"width": 4, "depth": 2}}
+    values["train"] = {**values.get("train", {}), "steps": 20}
+    values["tune"] = {"trials": 0}
+    values["evaluate"] = {"min_mean_iou": 0.9999}
+    (project.folder / "narrow.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    versions, before = project.versions(), len(project.json("runs")["runs"])
+
+    told = project.json("compare", first_run["run"], "narrow.yaml")
+
+    runs = project.json("runs")["runs"]
+    assert len(runs) == before + 1
+    assert project.versions() == versions
+    assert [model["run"] for model in told["models"]] == [first_run["run"], runs[-1]["run"]]
+    wide, narrow = told["models"]
+    assert narrow["parameters"] < wide["parameters"]
+    assert 0 <= narrow["metrics"]["mean_iou"] <= 1
 
 
 def test_a_model_below_the_gate_is_refused(project: Project, first_run: dict[str, Any]) -> None:
