@@ -47,22 +47,24 @@ def separate(
       frozen: the evaluation set, where it is another span's.
     """
     parts = {split: _parts(uri, split) for split, uri in folders.items()}
+    # Each part is read once for all that is asked here.
+    tables = {
+        split: {part: image_table.table(image_rows.read(part), duplicates.COLUMNS) for part in some}
+        for split, some in parts.items()
+    }
     if frozen is None:
-        rows = _columns(parts[EVAL], ("source", "pixels")).to_pylist()
-        known = {row["pixels"]: names[row["source"]] for row in rows}
+        evaluating = _whole(tables[EVAL].values())
+        pixels, sources = (evaluating[name].to_pylist() for name in ("pixels", "source"))
+        known = {one: names[source] for one, source in zip(pixels, sources)}
     else:
+        evaluating = image_table.of([frozen.uri], duplicates.COLUMNS)
         known = frozen.pixels
-    removed = _remove_twins(parts[TRAIN], known)
+    removed = _remove_twins(tables[TRAIN], known)
 
-    train = _columns(parts[TRAIN], duplicates.COLUMNS)
+    train = _whole(tables[TRAIN].values())
     if removed.twins:
         kept = [source not in removed.twins for source in train["source"].to_pylist()]
         train = train.filter(kept)
-    evaluating = (
-        _columns(parts[EVAL], duplicates.COLUMNS)
-        if frozen is None
-        else image_table.of([frozen.uri], duplicates.COLUMNS)
-    )
     duplicates.write(place(folders[TRAIN]) / duplicates.FILE, duplicates.near(train, evaluating))
 
     for uri in dict.fromkeys(folders.values()):
@@ -78,17 +80,15 @@ def _parts(uri: str, split: str) -> list[Path]:
     return sorted(file for file in folder.iterdir() if image_rows.is_part(file, split))
 
 
-def _columns(parts: Iterable[Path], columns: tuple[str, ...]) -> pa.Table:
-    tables = [image_table.table(image_rows.read(part), columns) for part in parts]
-    return pa.concat_tables(tables) if tables else image_table.table([], columns)
+def _whole(tables: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables([image_table.table([], duplicates.COLUMNS), *tables])
 
 
-def _remove_twins(parts: Iterable[Path], known: Mapping[str, str]) -> Removed:
+def _remove_twins(tables: Mapping[Path, pa.Table], known: Mapping[str, str]) -> Removed:
     """Rewrites the TFRecord files that hold pixel copies."""
     twins: dict[str, str] = {}
     records = repeats = 0
-    for part in parts:
-        table = image_table.table(image_rows.read(part), ("source", "pixels"))
+    for part, table in tables.items():
         found = duplicates.same_pixels(table, known.items())
         if found:
             lost = _leave_out(image_rows.shard_of(part, TRAIN), frozenset(found))
