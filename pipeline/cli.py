@@ -107,7 +107,11 @@ def init(
 
         if target.exists() and not force:  # before the data is looked at, which takes a while
             raise InputError(f"{target} exists already; --force replaces it, -o names another.")
-        findings = planning.inspect(place(data))
+        # Beam's filesystems take seconds to import, and their libraries warn of each other.
+        with quietly(None, "init") as display:
+            display.begin("Look at the data", data)
+            findings = planning.inspect(place(data))
+            display.end("done")
         planning.write_config(findings, target, overwrite=force)
         if as_json:
             print(json.dumps({**findings.to_json(), "config": str(target)}, indent=2))

@@ -1,14 +1,19 @@
 """Fixtures that every room's tests share."""
 
+import contextlib
 import os
 import signal
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from components.places import place
+from tests import object_stores
 from tests.components.run_report import browser as browsers
 from tests.components.run_report.browser import Browser
+from tests.object_stores import Store
 
 # Before TensorFlow is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -25,6 +30,35 @@ def shared_data() -> Path:
     folder = Path(os.environ.get("OVERTILE_DATA", default))
     if not folder.is_dir():
         pytest.skip(f"no real images: {folder} is absent and OVERTILE_DATA names no other folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Store]]:
+    """Starts each server once, when it is first asked for."""
+    running: dict[str, Store] = {}
+    with contextlib.ExitStack() as stack:
+
+        def start(scheme: str) -> Store:
+            if scheme not in running:
+                log = tmp_path_factory.mktemp(scheme) / "log"
+                running[scheme] = stack.enter_context(object_stores.serve(scheme, log))
+            return running[scheme]
+
+        yield start
+
+
+@pytest.fixture
+def bucket_folder(
+    _stores: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Path]:
+    """Gives a new, empty folder on an object store, by its scheme: "s3" or "gs"."""
+
+    def folder(scheme: str) -> Path:
+        for name, value in _stores(scheme).environment.items():
+            monkeypatch.setenv(name, value)
+        return place(f"{scheme}://{object_stores.BUCKET}/{uuid.uuid4()}")
+
     return folder
 
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +78,41 @@ def test_several_workers_write_what_one_writes(
     assert written(str(tmp_path / "x")) == expected
 
 
-def test_data_and_records_may_be_on_an_object_store(
-    folder: Path, expected: dict[str, bytes]
-) -> None:
+@pytest.fixture(params=["mem", "s3", "gs"])
+def store(
+    request: pytest.FixtureRequest, folder: Path, bucket_folder: Callable[[str], Path]
+) -> Iterator[Path]:
+    """A folder on an object store, with the pairs in its folder `data`."""
+    own = request.param == "mem"
+    top = place("mem://bucket/x") if own else bucket_folder(request.param)
     for file in files_below(folder):
-        name = file.relative_to(folder).as_posix()
-        MemoryFileSystem.files[f"mem://bucket/data/{name}"] = file.read_bytes()
-    try:
-        execute(data_of(place("mem://bucket/data")), "mem://bucket/out/examples")
-        assert written("mem://bucket/out/examples") == expected
-    finally:
-        MemoryFileSystem.files.clear()
+        (top / "data" / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
+    yield top
+    MemoryFileSystem.files.clear()
+
+
+def test_data_and_records_may_be_on_an_object_store(
+    store: Path, expected: dict[str, bytes]
+) -> None:
+    execute(data_of(store / "data"), str(store / "out" / "examples"))
+    assert written(str(store / "out" / "examples")) == expected
+
+
+def test_processes_read_an_object_store(
+    folder: Path,
+    expected: dict[str, bytes],
+    bucket_folder: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    from pipeline import engines
+    from pipeline.config import PipelineConfig
+
+    top = bucket_folder("s3")
+    for file in files_below(folder):
+        (top / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
+    arguments = engines.for_images(PipelineConfig(beam={"workers": 2, "mode": "processes"}))
+    execute(data_of(top), str(tmp_path / "x"), *arguments)
+    assert written(str(tmp_path / "x")) == expected
 
 
 def test_records_in_a_shared_folder_are_brought_to_the_artifact(

@@ -1,0 +1,1 @@
+"""Files on the filesystems that Beam knows, as if they were on this machine."""
