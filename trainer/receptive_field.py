@@ -245,7 +245,7 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(
         (
             "InputLayer", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax",
-            "BatchNormalization", "LayerNormalization", "LocalResponseNormalization",
+            "BatchNormalization", "GroupNormalization", "LayerNormalization", "LocalResponseNormalization",
             "Normalization", "Rescaling",
             "Dropout", "SpatialDropout2D", "GaussianNoise", "Dense",
             "Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum",

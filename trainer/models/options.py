@@ -19,7 +19,11 @@ class UNetOptions(BaseModel, extra="forbid", frozen=True):
     padding: Literal["same", "valid"] = Field(
         "same", description="valid is the paper's: the output is smaller than the input"
     )
-    normalisation: Literal["batch", "none"] = Field("batch", description="the paper has none")
+    normalisation: Literal["batch", "group", "none"] = Field(
+        "batch",
+        description="batch over all images of a step; group over 8 groups of channels of each "
+        "image alone (https://arxiv.org/abs/1803.08494), for small batches; the paper has none",
+    )
     dropout: float = Field(
         0.0, ge=0, lt=1, description="at the end of the contracting path; the paper has 0.5"
     )

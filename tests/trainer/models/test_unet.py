@@ -57,6 +57,23 @@ def test_parameters_with_resize() -> None:
     assert model.count_params() == 31_030_658 + 10 * 348_160
 
 
+def test_group_normalisation_looks_at_one_image_alone() -> None:
+    options = {"width": 12, "depth": 1, "normalisation": "group"}
+    model = registry.build("unet", options, classes=2, mean=[0.0], deviation=[1.0])
+    # Two values a channel after each of six convolutions, which have no offsets for it: 12, 24 and
+    # 12 channels; 9ab from a to b channels, 2 x 2 up-convolution 4 * 24 * 12 + 12, score 26.
+    convolutions = 9 * (1 * 12 + 12 * 12 + 12 * 24 + 24 * 24 + 24 * 12 + 12 * 12)
+    assert model.count_params() == convolutions + 2 * 2 * (12 + 24 + 12) + 4 * 24 * 12 + 12 + 26
+    assert [layer.groups for layer in model.layers if "_norm" in layer.name] == [4, 4, 8, 8, 4, 4]
+
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype(np.float32)
+    images[1] *= 10
+    for training in (False, True):
+        together = model(images, training=training).numpy()
+        alone = model(images[:1], training=training).numpy()
+        np.testing.assert_allclose(together[:1], alone, atol=1e-5)
+
+
 def test_resize_leaves_no_checkerboard_on_an_even_image() -> None:
     def contrast(upsampling: str) -> float:
         keras.utils.set_random_seed(3)
@@ -70,13 +87,16 @@ def test_resize_leaves_no_checkerboard_on_an_even_image() -> None:
     assert contrast("resize") < 1e-5
 
 
-@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
-def test_one_record_is_overfitted(upsampling: str) -> None:
-    checks.check_overfits("unet", {"width": 4, "depth": 2, "upsampling": upsampling})
+@pytest.mark.parametrize(
+    "options", [{}, {"upsampling": "resize"}, {"normalisation": "group"}], ids=str
+)
+def test_one_record_is_overfitted(options: dict[str, str]) -> None:
+    checks.check_overfits("unet", {"width": 4, "depth": 2, **options})
 
 
-def test_the_export_with_resize_answers_alike(tmp_path: Path) -> None:
-    options = {"width": 4, "depth": 2, "padding": "valid", "upsampling": "resize"}
+@pytest.mark.parametrize("option", [{"upsampling": "resize"}, {"normalisation": "group"}], ids=str)
+def test_the_export_answers_alike(option: dict[str, str], tmp_path: Path) -> None:
+    options = {"width": 4, "depth": 2, "padding": "valid", **option}
     checks.check_export("unet", options, tmp_path)
 
 
