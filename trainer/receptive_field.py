@@ -245,8 +245,8 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(
         (
             "InputLayer", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax",
-            "BatchNormalization", "GroupNormalization", "LayerNormalization", "LocalResponseNormalization",
-            "Normalization", "Rescaling",
+            "BatchNormalization", "GroupNormalization", "LayerNormalization",
+            "LocalResponseNormalization", "Normalization", "Rescaling",
             "Dropout", "SpatialDropout2D", "GaussianNoise", "Dense",
             "Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum",
         ),
