@@ -109,7 +109,9 @@ def _packages() -> Check:
 
 
 def _processor() -> Check:
-    cores = len(os.sched_getaffinity(0))
+    import joblib
+
+    cores = joblib.cpu_count()  # of a container as many as its quota has
     flags = ""
     for line in _read(Path("/proc/cpuinfo")).splitlines():
         if line.startswith("flags"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -38,7 +37,10 @@ def for_images(config: PipelineConfig) -> list[str]:
     shared = [f"--shared_folder={beam.shared_folder}"] if beam.shared_folder else []
     chosen = {"portable": _portable, "flink": _flink, "spark": _spark, "dataflow": _dataflow}
     if beam.runner == "local":
-        workers = beam.workers or os.cpu_count() or 1
+        import joblib  # late: the command line must answer at once
+
+        # Of a container as many as its quota has, not as the machine.
+        workers = beam.workers or joblib.cpu_count()
         # Which mode it is to be is decided where the number of images is known.
         own = [*IN_PROCESS, f"--image_workers={workers}", f"--image_mode={beam.mode}"]
     else:

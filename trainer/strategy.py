@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import joblib
 import keras
 import tensorflow as tf
 
@@ -47,9 +48,8 @@ def strategy(wanted: str = "auto", batch_size: int | None = None) -> tf.distribu
 
 def cores() -> int:
     """Cores of the processor that this process has."""
-    # Where a container has fewer than its machine, this variable says so.
     given = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    return int(given) if given.isdigit() and int(given) else len(os.sched_getaffinity(0))
+    return int(given) if given.isdigit() and int(given) else joblib.cpu_count()
 
 
 @functools.cache

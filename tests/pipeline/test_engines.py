@@ -33,7 +33,7 @@ def silent_port() -> int:
 
 
 def test_this_machine_reads_with_a_thread_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines.os, "cpu_count", lambda: 6)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 6)
     assert for_images(config()) == [*IN_PROCESS, "--image_workers=6", "--image_mode=auto"]
     assert for_images(config(workers=2, mode="processes", options=["--hdfs_host=h"])) == [
         *IN_PROCESS,
