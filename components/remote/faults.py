@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from components.errors import InputError
 from components.remote import clients
+from components.remote.stores import import_beam
 
 if TYPE_CHECKING:
     from components.remote.path import RemotePath
@@ -34,6 +35,7 @@ def explained(path: RemotePath) -> Iterator[None]:
     if scheme == "gs":
         _refuse_anonymous(path)
     try:
+        import_beam()
         if scheme in _REUSE:
             _REUSE[scheme]()
         yield
@@ -90,7 +92,7 @@ def refuse_what_no_file_can_mend(path: RemotePath, error: BaseException) -> None
         raise _lacks_package(path) from error
     if re.search(r"NoSuchBucket|bucket does not exist|ContainerNotFound", words):
         raise InputError(f"{path}: there is no bucket {bucket}.") from error
-    if re.search(r"Credential|Unauthorized|Forbidden|AccessDenied|\b40[13]\b", words):
+    if re.search(r"[Cc]redential|Unauthorized|Forbidden|AccessDenied|\b40[13]\b", words):
         login = _LOGIN.get(scheme, "log in, or ask its owner")
         raise InputError(f"{path} may not be read ({first}): {login}.") from error
     if re.search(r"connect|timeout|timed out|resolve|unreachable", words, re.IGNORECASE):

@@ -8,7 +8,8 @@ from typing import Any
 
 
 @functools.cache
-def _import_beam() -> None:
+def import_beam() -> None:
+    """Imports Beam, in silence."""
     # Late: the command line must answer at once, and few data sets are remote.
     with warnings.catch_warnings():
         # Google's libraries say of each other and of Python how long they will go together.
@@ -18,7 +19,7 @@ def _import_beam() -> None:
 
 def filesystems() -> Any:
     """The class whose methods take URLs."""
-    _import_beam()
+    import_beam()
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 

@@ -194,6 +194,21 @@ def test_a_store_that_does_not_answer_is_said_so(
     places.use([])
 
 
+def test_s3_without_credentials_is_refused_at_once(
+    bucket_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bucket_folder("s3")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    places.use([])
+    with pytest.raises(InputError, match=r"may not be read \(Unable to locate.*: run `aws configu"):
+        place("s3://bucket/x").is_dir()
+    places.use([])
+
+
 def test_one_client_serves_many_calls(
     bucket_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
