@@ -241,12 +241,14 @@ _RULES: dict[str, Rule] = {
     "DilatedMaxPooling2D": _dilated_pooling,
     "ZeroPadding2D": _zero_padding,
     "Cropping2D": _cropping,
-    **dict.fromkeys(("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"), _whole),
+    **dict.fromkeys(
+        ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten", "GroupNormalization"), _whole
+    ),
     **dict.fromkeys(
         (
             "InputLayer", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax",
-            "BatchNormalization", "GroupNormalization", "LayerNormalization",
-            "LocalResponseNormalization", "Normalization", "Rescaling",
+            "BatchNormalization", "LayerNormalization", "LocalResponseNormalization",
+            "Normalization", "Rescaling",
             "Dropout", "SpatialDropout2D", "GaussianNoise", "Dense",
             "Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum",
         ),

@@ -7,73 +7,37 @@ shakes hands with the server again. Ingestion opens every file once.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-_lock = threading.Lock()
+# Reentrant, since a client may be made while another thread waits to make its own.
+_lock = threading.RLock()
+# Credentials are read when a client is made, and those that others renew in a file grow old.
+_SECONDS = 300
+_MENDED = "_overtile"
 
 
-@functools.cache
 def reuse_s3() -> None:
-    """Makes Beam's S3 filesystem share one boto3 client, which threads may use together.
+    """Makes Beam's S3 filesystem share a boto3 client, which threads may use together.
 
     Raises:
       ImportError: Beam's part for it is not installed.
     """
     from apache_beam.io.aws import s3io
-    from apache_beam.utils.retry import PermanentException
 
-    class Unanswered(PermanentException):
-        """Not for Beam to try again, which takes it nine minutes: boto3 has tried five times."""
-
-        def __init__(self, error: s3io.messages.S3ClientError):
-            super().__init__(error.message)
-            self.code = error.code or HTTPStatus.SERVICE_UNAVAILABLE
-
-    def asked(ask: Callable[[Any], Any], request: Any) -> Any:
-        try:
-            return ask(request)
-        except s3io.messages.S3ClientError as error:
-            # Beam takes a bucket that is missing for an empty one.
-            if error.code is None or "NoSuchBucket" in error.message:
-                raise Unanswered(error) from error
-            raise
-
-    whole = s3io.boto3_client.Client
-    create = functools.lru_cache(maxsize=8)(whole)
-
-    class Client(whole):  # type: ignore[misc,valid-type]
-        """Beam's, around the shared one; it holds the place in a download, so each has its own."""
-
-        def __init__(self, options: Any):
-            with _lock:
-                self.__dict__.update(create(options).__dict__)
-
-        def list(self, request: Any) -> Any:
-            """A page of the objects whose names begin as asked."""
-            return asked(super().list, request)
-
-        def get_object_metadata(self, request: Any) -> Any:
-            """What is known of one object."""
-            return asked(super().get_object_metadata, request)
-
-        def complete_multipart_upload(self, request: Any) -> None:
-            """Beam uploads in parts; of an empty file there is none, which S3 refuses."""
-            if request.parts:
-                super().complete_multipart_upload(request)
-                return
-            target = {"Bucket": request.bucket, "Key": request.object}
-            self.client.abort_multipart_upload(**target, UploadId=request.upload_id)
-            self.client.put_object(**target, Body=b"")
-
-    s3io.boto3_client.Client = Client
+    with _lock:
+        if not hasattr(s3io.boto3_client.Client, _MENDED):
+            s3io.boto3_client.Client = _mended(
+                s3io.boto3_client.Client, s3io.messages.S3ClientError
+            )
 
 
-@functools.cache
 def reuse_gs() -> None:
     """Makes Beam's filesystem for Google Cloud Storage keep one client for each thread.
 
@@ -82,14 +46,107 @@ def reuse_gs() -> None:
     """
     from apache_beam.io.gcp import gcsio
 
-    create, kept = gcsio.create_storage_client, threading.local()
+    with _lock:
+        if hasattr(gcsio.create_storage_client, _MENDED):
+            return
+        create, kept = gcsio.create_storage_client, threading.local()
 
-    def client(options: Any, use_credentials: bool = True) -> Any:
-        # An emulator wants none; Beam would look for them for twenty seconds.
-        use_credentials = use_credentials and not os.environ.get("STORAGE_EMULATOR_HOST")
-        if not hasattr(kept, "create"):
-            # Its connections are those of requests, of which nobody says that threads may share it.
-            kept.create = functools.lru_cache(maxsize=8)(create)
-        return kept.create(options, use_credentials)
+        def client(options: Any, use_credentials: bool = True) -> Any:
+            # An emulator wants none; Beam would look for them for twenty seconds.
+            use_credentials = use_credentials and not os.environ.get("STORAGE_EMULATOR_HOST")
+            if not hasattr(kept, "create"):
+                # Its connections are those of requests, of which nobody says that threads may
+                # share them.
+                kept.create = _kept(create)
+            return kept.create(options, use_credentials)
 
-    gcsio.create_storage_client = client
+        setattr(client, _MENDED, True)
+        gcsio.create_storage_client = client
+
+
+def _kept(create: Callable[..., Any]) -> Callable[..., Any]:
+    """The same client for the same options and variables of the environment, for some minutes."""
+
+    @functools.lru_cache(maxsize=8)
+    def made(key: tuple[Any, ...], *given: Any) -> Any:
+        return create(*given)
+
+    def client(*given: Any) -> Any:
+        named = ("AWS_", "GOOGLE_", "STORAGE_")
+        environment = sorted(pair for pair in os.environ.items() if pair[0].startswith(named))
+        return made((int(time.monotonic() / _SECONDS), *environment), *given)
+
+    return client
+
+
+def _mended(whole: Any, failed: type[Exception]) -> Any:
+    """A class for that of Beam's S3 client.
+
+    Args:
+      whole: Beam's.
+      failed: Beam's S3ClientError, with the status of HTTP if there was an answer.
+    """
+    from apache_beam.utils import retry
+
+    create = _kept(whole)
+
+    class Unanswered(retry.PermanentException):
+        """Not for Beam to try again, which takes it nine minutes: boto3 has tried already."""
+
+        def __init__(self, error: Any):
+            super().__init__(error.message)
+            self.code = error.code or HTTPStatus.SERVICE_UNAVAILABLE
+
+    def asked(ask: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return ask(*given)
+        except failed as error:
+            # Beam takes a bucket that is missing for an empty one.
+            if error.code is None or "NoSuchBucket" in error.message:  # type: ignore[attr-defined]
+                raise Unanswered(error) from error
+            raise
+
+    class Client(whole):  # type: ignore[misc]
+        """Beam's, around the shared one; it holds the place in a download, so each has its own."""
+
+        def __init__(self, options: Any):
+            with _lock:
+                self.__dict__.update(create(options).__dict__)
+
+        @retry.with_exponential_backoff()
+        def get_range(self, *given: Any) -> Any:
+            return asked(functools.partial(whole.get_range.__wrapped__, self), *given)
+
+        def complete_multipart_upload(self, request: Any) -> None:
+            """Beam uploads in parts; of an empty file there is none, which S3 refuses."""
+            if request.parts:
+                asked(super().complete_multipart_upload, request)
+                return
+            target = {"Bucket": request.bucket, "Key": request.object}
+            try:
+                self.client.put_object(**target, Body=b"")
+            except Exception as error:
+                response = getattr(error, "response", {})
+                status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                raise Unanswered(failed(str(error), status)) from error
+            with contextlib.suppress(Exception):  # not everyone may; it holds nothing
+                self.client.abort_multipart_upload(**target, UploadId=request.upload_id)
+
+    def through(name: str) -> Callable[..., Any]:
+        ask = getattr(whole, name)
+        return functools.wraps(ask)(
+            lambda self, *given: asked(functools.partial(ask, self), *given)
+        )
+
+    for name in (
+        "list",
+        "get_object_metadata",
+        "create_multipart_upload",
+        "upload_part",
+        "copy",
+        "delete",
+        "delete_batch",
+    ):
+        setattr(Client, name, through(name))
+    setattr(Client, _MENDED, True)
+    return Client

@@ -25,6 +25,12 @@ _LOGIN = {
     "s3": "run `aws configure`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "azfs": "run `az login`, or set AZURE_STORAGE_CONNECTION_STRING",
 }
+_ACCESS = (
+    r"[Cc]redential|Unauthorized|Forbidden|AccessDenied|Expired|expired|InvalidToken|SSO|profile"
+    r"|RefreshError|\b40[13]\b"
+)
+# How Beam's modules tell that a package is missing.
+_LACKS = (AssertionError, ImportError, NameError)
 _REUSE = {"gs": clients.reuse_gs, "s3": clients.reuse_s3}
 
 
@@ -39,7 +45,7 @@ def explained(path: RemotePath) -> Iterator[None]:
         if scheme in _REUSE:
             _REUSE[scheme]()
         yield
-    except (AssertionError, ImportError, NameError) as error:  # as Beam's modules tell of it
+    except _LACKS as error:
         raise _lacks_package(path) from error
     except ValueError as error:
         if "filesystem" in str(error) and scheme not in _PACKAGES:
@@ -82,21 +88,31 @@ def _lacks_package(path: RemotePath) -> InputError:
     )
 
 
-def refuse_what_no_file_can_mend(path: RemotePath, error: BaseException) -> None:
-    """Raises InputError where the fault is the access, and not whether a file is there."""
-    causes = list(_causes(error))
-    words = " ".join(f"{type(cause).__name__} {cause}" for cause in causes)
+def fault(path: RemotePath, error: BaseException) -> InputError | FileNotFoundError:
+    """What an error of a filesystem means: the file is not there, or nothing can be read at all.
+
+    The latter stops a run. Were it an OSError, each file would be set aside as a bad one, though
+    its only fault is that a token has expired.
+    """
     scheme, bucket = path.parts[0].split("://")
-    first = _first_line(causes[-1])
-    if re.search(r"boto3|NameError|No module named", words):
-        raise _lacks_package(path) from error
+    *_, cause = _causes(error)
+    status, said = getattr(cause, "code", None), _first_line(cause)
+    # Not the path: a folder may be called `timeout`.
+    words = f"{type(cause).__name__} {said.replace(str(path), '')}"
     if re.search(r"NoSuchBucket|bucket does not exist|ContainerNotFound", words):
-        raise InputError(f"{path}: there is no bucket {bucket}.") from error
-    if re.search(r"[Cc]redential|Unauthorized|Forbidden|AccessDenied|\b40[13]\b", words):
+        return InputError(f"{path}: there is no bucket {bucket}.")
+    if status == HTTPStatus.NOT_FOUND or isinstance(cause, FileNotFoundError):
+        return not_there(path)
+    if re.search(r"boto3' is not|NameError|No module named", words):
+        return _lacks_package(path)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or re.search(_ACCESS, words):
         login = _LOGIN.get(scheme, "log in, or ask its owner")
-        raise InputError(f"{path} may not be read ({first}): {login}.") from error
+        return InputError(f"{path} may not be read ({said}): {login}.")
     if re.search(r"connect|timeout|timed out|resolve|unreachable", words, re.IGNORECASE):
-        raise InputError(f"{path} cannot be reached: {first}.") from error
+        return InputError(f"{path} cannot be reached: {said}.")
+    if scheme in _REUSE:  # whose clients say 404 of a file that is not there
+        return InputError(f"{path} cannot be read: {said}.")
+    return not_there(path)
 
 
 def _first_line(error: BaseException) -> str:
@@ -117,20 +133,17 @@ def as_os_error(path: RemotePath) -> Iterator[None]:
     """Beam's errors have no `strerror`, which is what people are told of a file."""
     try:
         yield
+    except (InputError, *_LACKS):
+        raise
     except OSError as error:
         if error.strerror and error.errno != errno.ENOENT:
             raise
-        refuse_what_no_file_can_mend(path, error)
-        raise not_there(path) from error
+        raise fault(path, error) from error
     except Exception as error:
-        # What Beam lets through of the clients of S3 and Google: no OSErrors, with HTTP's status.
-        status = getattr(error, "code", None)
-        if status is None:
+        # Beam lets some errors of the clients of S3 and Google through, which are no OSErrors.
+        if path.parts[0].split("://")[0] not in _REUSE:
             raise
-        refuse_what_no_file_can_mend(path, error)
-        if status == HTTPStatus.NOT_FOUND:
-            raise not_there(path) from error
-        raise OSError(errno.EIO, _first_line(error), str(path)) from error
+        raise fault(path, error) from error
 
 
 def not_there(path: RemotePath) -> FileNotFoundError:

@@ -10,12 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from components.remote.faults import (
-    as_os_error,
-    explained,
-    not_there,
-    refuse_what_no_file_can_mend,
-)
+from components.remote.faults import as_os_error, explained
 from components.remote.stores import filesystems
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -145,19 +140,21 @@ class RemotePath:
             return False  # what was listed with a size is a file
         try:
             return bool(self._match("/**", limit=1))
-        except OSError:
+        except FileNotFoundError:
             return False
 
     def is_file(self) -> bool:
         """Whether there is a file of this very name."""
         if self._known:
             return True
+        if len(self._pure.parts) < 2:
+            return False
         with explained(self):
             system = filesystems().get_filesystem(str(self))
             try:
-                there = len(self._pure.parts) > 1 and system.exists(str(self))
-            except OSError as error:
-                refuse_what_no_file_can_mend(self, error)
+                with as_os_error(self):
+                    there = system.exists(str(self))
+            except FileNotFoundError:
                 return False
         # Where folders are entries of their own they exist as well.
         return there and not (system.has_dirs() and self.is_dir())
@@ -209,13 +206,12 @@ class RemotePath:
         Raises:
           OSError: it cannot be opened.
         """
-        from apache_beam.io.filesystem import CompressionTypes
-
-        plain = CompressionTypes.UNCOMPRESSED
         with explained(self), as_os_error(self):
+            from apache_beam.io.filesystem import CompressionTypes
+
             files = filesystems()
             way = files.create if "w" in mode else files.open
-            stream: BinaryIO = way(str(self), compression_type=plain)
+            stream: BinaryIO = way(str(self), compression_type=CompressionTypes.UNCOMPRESSED)
         return stream if "b" in mode else io.TextIOWrapper(stream, encoding=encoding)
 
     def read_bytes(self) -> bytes:
@@ -262,12 +258,8 @@ class RemotePath:
     def _match(self, below: str, limit: int | None = None) -> list[RemotePath]:
         # A bracket in a name would be taken for a pattern.
         literal = re.sub(r"([\[*?])", r"[\1]", str(self))
-        with explained(self):
-            try:
-                (found,) = filesystems().match([f"{literal}{below}"], [limit])
-            except OSError as error:
-                refuse_what_no_file_can_mend(self, error)
-                raise not_there(self) from error
+        with explained(self), as_os_error(self):
+            (found,) = filesystems().match([f"{literal}{below}"], [limit])
         return [
             RemotePath(self._scheme, entry.path.partition("://")[2], _status(entry))
             for entry in found.metadata_list

@@ -1,6 +1,9 @@
 import pickle
+import re
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -177,41 +180,88 @@ def test_what_cannot_be_asked_is_said_in_a_sentence(url: str, words: str) -> Non
         place(url).is_dir()
 
 
-def test_a_bucket_that_is_missing_is_named(bucket_folder: Callable[[str], Path]) -> None:
-    bucket_folder("s3")
+@pytest.fixture
+def s3(bucket_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on S3, where Beam does not try again: it would for nine minutes."""
+
+    def sleep(_: object, seconds: float) -> None:
+        pytest.fail(f"Beam wanted to wait for {seconds} s and ask again")
+
+    monkeypatch.setattr("apache_beam.utils.retry.Clock.sleep", sleep)
+    return bucket_folder("s3")
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, operation: str, code: str, status: int) -> None:
+    """Lets S3 answer one operation with an error."""
+    from botocore.client import BaseClient
+    from botocore.exceptions import ClientError
+
+    call = BaseClient._make_api_call
+
+    def answer(self: object, name: str, given: object) -> object:
+        if name == operation:
+            metadata = {"HTTPStatusCode": status}
+            raise ClientError({"Error": {"Code": code}, "ResponseMetadata": metadata}, name)
+        return call(self, name, given)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+
+
+def test_a_bucket_that_is_missing_is_named(s3: Path) -> None:
     with pytest.raises(InputError, match="s3://nowhere/x: there is no bucket nowhere"):
         place("s3://nowhere/x").is_dir()
 
 
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [("is_dir", ()), ("is_file", ()), ("stat", ()), ("read_bytes", ()), ("write_bytes", (b"x",))],
+)
 def test_a_store_that_does_not_answer_is_said_so(
-    bucket_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    method: str, given: tuple[bytes, ...], s3: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket_folder("s3")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    places.use([])  # options of their own, so that no client is at hand
     with pytest.raises(InputError, match="s3://b/x cannot be reached: Could not connect"):
-        place("s3://b/x").is_dir()
-    places.use([])
+        getattr(place("s3://b/x"), method)(*given)
+
+
+def test_a_file_that_cannot_be_fetched_is_no_bad_file(
+    s3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (s3 / "x").write_bytes(b"x")
+    refuse(monkeypatch, "HeadObject", "ExpiredToken", 400)
+    with pytest.raises(InputError, match=r"x may not be read \(.*ExpiredToken.*: run `aws config"):
+        (s3 / "x").read_bytes()
 
 
 def test_s3_without_credentials_is_refused_at_once(
-    bucket_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    s3: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    bucket_folder("s3")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    places.use([])
     with pytest.raises(InputError, match=r"may not be read \(Unable to locate.*: run `aws configu"):
         place("s3://bucket/x").is_dir()
-    places.use([])
 
 
-def test_one_client_serves_many_calls(
-    bucket_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("name", ["timeout/x.png", "connectomics/403.png", "Credential.png"])
+def test_a_missing_file_is_missing_whatever_its_name(name: str, s3: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        (s3 / name).read_bytes()
+    assert not (s3 / name).exists()
+
+
+def test_an_empty_file_needs_no_right_to_abort(s3: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, "AbortMultipartUpload", "AccessDenied", 403)
+    (s3 / "empty").write_bytes(b"")
+    assert (s3 / "empty").read_bytes() == b""
+    refuse(monkeypatch, "PutObject", "AccessDenied", 403)
+    with pytest.raises(InputError, match="may not be read"):
+        (s3 / "other").write_bytes(b"")
+
+
+def test_one_client_serves_many_threads(s3: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import boto3
 
     made = []
@@ -222,12 +272,36 @@ def test_one_client_serves_many_calls(
         return client(*args, **keys)
 
     monkeypatch.setattr(boto3.session.Session, "client", count)
-    places.use([])
-    folder = bucket_folder("s3")
+    monkeypatch.setenv("AWS_PROFILE_OF_THIS_TEST", "new")  # other variables, another client
+    contents = [bytes([number]) * 100_000 for number in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: (s3 / f"{n:02}").write_bytes(contents[n]), range(12)))
+        files = sorted(s3.walk())
+        assert list(pool.map(lambda file: file.read_bytes(), files)) == contents
+    assert made == ["s3"]
+
+
+def test_google_gets_one_client_a_thread(
+    bucket_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from google.cloud import storage
+
+    made = []
+    create = storage.Client.create_anonymous_client
+
+    def count() -> object:
+        made.append(threading.get_ident())
+        return create()
+
+    folder = bucket_folder("gs")
+    monkeypatch.setattr(storage.Client, "create_anonymous_client", count)
+    monkeypatch.setenv("GOOGLE_OF_THIS_TEST", "new")
     for number in range(5):
         (folder / str(number)).write_bytes(b"x")
-    assert [file.read_bytes() for file in folder.walk()] == [b"x"] * 5
-    assert made == ["s3"]
+    assert made == [threading.get_ident()]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: (folder / "1").read_bytes()).result() == b"x"
+    assert len(made) == 2
 
 
 def test_google_without_credentials_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,5 +331,6 @@ def test_why_a_store_refuses_is_said_in_a_sentence(cause: Exception, words: str)
     from apache_beam.io.filesystem import BeamIOError
 
     error = BeamIOError("List failed", {"s3://b/x": BeamIOError("inner", {"s3://b": cause})})
-    with pytest.raises(InputError, match=words):
-        faults.refuse_what_no_file_can_mend(place("s3://b/x"), error)  # type: ignore[arg-type]
+    found = faults.fault(place("s3://b/x"), error)  # type: ignore[arg-type]
+    assert isinstance(found, InputError)
+    assert re.search(words, str(found))

@@ -21,8 +21,10 @@ class UNetOptions(BaseModel, extra="forbid", frozen=True):
     )
     normalisation: Literal["batch", "group", "none"] = Field(
         "batch",
-        description="batch over all images of a step; group over 8 groups of channels of each "
-        "image alone (https://arxiv.org/abs/1803.08494), for small batches; the paper has none",
+        description="batch over all images of a step; group over each image alone, in 8 groups of "
+        "channels or the greatest common divisor of 8 and their number "
+        "(https://arxiv.org/abs/1803.08494), for small batches: what it says of a pixel depends on "
+        "the whole image, so tiles do not add up to it exactly; the paper has none",
     )
     dropout: float = Field(
         0.0, ge=0, lt=1, description="at the end of the contracting path; the paper has 0.5"

@@ -9,6 +9,7 @@ import pytest
 from tests.trainer.models import checks
 from trainer.models import registry
 from trainer.models.options import UNetOptions
+from trainer.receptive_field import ReceptiveField, receptive_field
 
 PAPER = UNetOptions.paper().model_dump()
 
@@ -72,6 +73,16 @@ def test_group_normalisation_looks_at_one_image_alone() -> None:
         together = model(images, training=training).numpy()
         alone = model(images[:1], training=training).numpy()
         np.testing.assert_allclose(together[:1], alone, atol=1e-5)
+
+
+def test_with_group_normalisation_each_pixel_sees_the_whole_image() -> None:
+    def field(normalisation: str) -> ReceptiveField | None:
+        options = {"width": 4, "depth": 1, "normalisation": normalisation}
+        model = registry.build("unet", options, classes=2, mean=[0.0], deviation=[1.0])
+        return receptive_field(model)
+
+    assert field("batch") is not None
+    assert field("group") is None
 
 
 def test_resize_leaves_no_checkerboard_on_an_even_image() -> None:
