@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.models import checks
+from trainer.layer_graph import trace
 from trainer.models import registry
 from trainer.models.options import UNetOptions
 from trainer.receptive_field import ReceptiveField, receptive_field
@@ -76,13 +77,15 @@ def test_group_normalisation_looks_at_one_image_alone() -> None:
 
 
 def test_with_group_normalisation_each_pixel_sees_the_whole_image() -> None:
-    def field(normalisation: str) -> ReceptiveField | None:
+    def field(normalisation: str) -> ReceptiveField:
         options = {"width": 4, "depth": 1, "normalisation": normalisation}
         model = registry.build("unet", options, classes=2, mean=[0.0], deviation=[1.0])
-        return receptive_field(model)
+        return receptive_field(trace(model, [(None, 64, 64, 1)]))
 
-    assert field("batch") is not None
-    assert field("group") is None
+    # From the last: two convolutions see 5 pixels, which were up-sampled from 3; two more see 7 of
+    # those, which were pooled from 14, and the first two 18.
+    assert field("batch") == field("none") == ReceptiveField(18, 18, 2)
+    assert field("group") == ReceptiveField(None, None, 2)
 
 
 def test_resize_leaves_no_checkerboard_on_an_even_image() -> None:
