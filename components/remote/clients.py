@@ -113,8 +113,18 @@ def _mended(whole: Any, failed: type[Exception]) -> Any:
             with _lock:
                 self.__dict__.update(create(options).__dict__)
 
+        def get_range(self, request: Any, start: int, end: int) -> Any:
+            """Bytes of an object, for a stream, whose reader knows nothing of S3's errors."""
+            try:
+                return self._get_range(request, start, end)
+            except (failed, Unanswered) as error:
+                from components.remote import faults, path  # they know this module
+
+                file = path.RemotePath("s3", f"{request.bucket}/{request.object}")
+                raise faults.fault(file, error) from error
+
         @retry.with_exponential_backoff()
-        def get_range(self, *given: Any) -> Any:
+        def _get_range(self, *given: Any) -> Any:
             return asked(functools.partial(whole.get_range.__wrapped__, self), *given)
 
         def complete_multipart_upload(self, request: Any) -> None:

@@ -228,8 +228,13 @@ def test_a_file_that_cannot_be_fetched_is_no_bad_file(
     s3: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (s3 / "x").write_bytes(b"x")
+    words = r"x may not be read \(.*ExpiredToken.*: run `aws config"
+    with (s3 / "x").open("rb") as stream:  # one that is read piece by piece
+        refuse(monkeypatch, "GetObject", "ExpiredToken", 400)
+        with pytest.raises(InputError, match=words):
+            stream.read(1)
     refuse(monkeypatch, "HeadObject", "ExpiredToken", 400)
-    with pytest.raises(InputError, match=r"x may not be read \(.*ExpiredToken.*: run `aws config"):
+    with pytest.raises(InputError, match=words):
         (s3 / "x").read_bytes()
 
 
