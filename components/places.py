@@ -47,16 +47,10 @@ Place = Annotated[Path, PlainValidator(_validate), PlainSerializer(str, when_use
 
 def use(options: Sequence[str]) -> None:
     """Gives Beam's filesystems their options, such as `--hdfs_host`; for this process."""
-    global _used
     files = filesystems()
-    if _used != list(options):  # clients are kept as long as the options are the same
-        from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.options.pipeline_options import PipelineOptions
 
-        files.set_options(PipelineOptions(list(options)))
-        _used = list(options)
-
-
-_used: list[str] | None = None
+    files.set_options(PipelineOptions(list(options)))
 
 
 def files_below(top: Path, without: Path | None = None) -> list[Path]:

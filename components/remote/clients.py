@@ -33,9 +33,7 @@ def reuse_s3() -> None:
 
     with _lock:
         if not hasattr(s3io.boto3_client.Client, _MENDED):
-            s3io.boto3_client.Client = _mended(
-                s3io.boto3_client.Client, s3io.messages.S3ClientError
-            )
+            s3io.boto3_client.Client = _mended(s3io)
 
 
 def reuse_gs() -> None:
@@ -79,15 +77,12 @@ def _kept(create: Callable[..., Any]) -> Callable[..., Any]:
     return client
 
 
-def _mended(whole: Any, failed: type[Exception]) -> Any:
-    """A class for that of Beam's S3 client.
-
-    Args:
-      whole: Beam's.
-      failed: Beam's S3ClientError, with the status of HTTP if there was an answer.
-    """
+def _mended(s3io: Any) -> Any:
+    """A class for that of Beam's S3 client, given Beam's module that uses it."""
     from apache_beam.utils import retry
 
+    # The error has the status of HTTP as its code, or None where there was no answer.
+    whole, failed = s3io.boto3_client.Client, s3io.messages.S3ClientError
     create = _kept(whole)
 
     class Unanswered(retry.PermanentException):
@@ -102,11 +97,11 @@ def _mended(whole: Any, failed: type[Exception]) -> Any:
             return ask(*given)
         except failed as error:
             # Beam takes a bucket that is missing for an empty one.
-            if error.code is None or "NoSuchBucket" in error.message:  # type: ignore[attr-defined]
+            if error.code is None or "NoSuchBucket" in error.message:
                 raise Unanswered(error) from error
             raise
 
-    class Client(whole):  # type: ignore[misc]
+    class Client(whole):  # type: ignore[misc,valid-type]
         """Beam's, around the shared one; it holds the place in a download, so each has its own."""
 
         def __init__(self, options: Any):
@@ -136,8 +131,7 @@ def _mended(whole: Any, failed: type[Exception]) -> Any:
             try:
                 self.client.put_object(**target, Body=b"")
             except Exception as error:
-                response = getattr(error, "response", {})
-                status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                status = s3io.boto3_client.get_http_error_code(error)
                 raise Unanswered(failed(str(error), status)) from error
             with contextlib.suppress(Exception):  # not everyone may; it holds nothing
                 self.client.abort_multipart_upload(**target, UploadId=request.upload_id)

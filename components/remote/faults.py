@@ -37,7 +37,7 @@ _REUSE = {"gs": clients.reuse_gs, "s3": clients.reuse_s3}
 @contextlib.contextmanager
 def explained(path: RemotePath) -> Iterator[None]:
     """Says in one sentence why a filesystem cannot be asked at all."""
-    scheme = str(path).partition(":")[0]
+    scheme = path.scheme
     if scheme == "gs":
         _refuse_anonymous(path)
     try:
@@ -79,12 +79,11 @@ _has_google_credentials = False
 
 
 def _lacks_package(path: RemotePath) -> InputError:
-    scheme = str(path).partition(":")[0]
-    package = _PACKAGES[scheme]
+    package = _PACKAGES[path.scheme]
     if package.startswith("apache-beam"):
         package += f"=={importlib.metadata.version('apache-beam')}"
     return InputError(
-        f"{path}: what reads {scheme}:// is missing: install `{package}` where Overtile is."
+        f"{path}: what reads {path.scheme}:// is missing: install `{package}` where Overtile is."
     )
 
 
@@ -94,7 +93,7 @@ def fault(path: RemotePath, error: BaseException) -> InputError | FileNotFoundEr
     The latter stops a run. Were it an OSError, each file would be set aside as a bad one, though
     its only fault is that a token has expired.
     """
-    scheme, bucket = path.parts[0].split("://")
+    bucket = path.parts[0].partition("://")[2]
     *_, cause = _causes(error)
     status, said = getattr(cause, "code", None), _first_line(cause)
     # Not the path: a folder may be called `timeout`.
@@ -106,11 +105,11 @@ def fault(path: RemotePath, error: BaseException) -> InputError | FileNotFoundEr
     if re.search(r"boto3' is not|NameError|No module named", words):
         return _lacks_package(path)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or re.search(_ACCESS, words):
-        login = _LOGIN.get(scheme, "log in, or ask its owner")
+        login = _LOGIN.get(path.scheme, "log in, or ask its owner")
         return InputError(f"{path} may not be read ({said}): {login}.")
     if re.search(r"connect|timeout|timed out|resolve|unreachable", words, re.IGNORECASE):
         return InputError(f"{path} cannot be reached: {said}.")
-    if scheme in _REUSE:  # whose clients say 404 of a file that is not there
+    if path.scheme in _REUSE:  # whose clients say 404 of a file that is not there
         return InputError(f"{path} cannot be read: {said}.")
     return not_there(path)
 
@@ -141,7 +140,7 @@ def as_os_error(path: RemotePath) -> Iterator[None]:
         raise fault(path, error) from error
     except Exception as error:
         # Beam lets some errors of the clients of S3 and Google through, which are no OSErrors.
-        if path.parts[0].split("://")[0] not in _REUSE:
+        if path.scheme not in _REUSE:
             raise
         raise fault(path, error) from error
 

@@ -64,6 +64,11 @@ class RemotePath:
         return self._of(self._pure / str(other))
 
     @property
+    def scheme(self) -> str:
+        """What stands before the colon, such as gs."""
+        return self._scheme
+
+    @property
     def name(self) -> str:
         """The last part."""
         return self._pure.name

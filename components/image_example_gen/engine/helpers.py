@@ -168,14 +168,16 @@ def serve(descriptor: int, parent: int) -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    used: Sequence[str] = ()
     with Connection(descriptor) as pipe:
         while True:
             try:
                 shard, settings, options = pipe.recv()
             except (EOFError, OSError):
                 os._exit(0)  # at once: there is nothing to tidy up
-            if options:
+            if options and options != used:  # clients last as long as the options
                 use(options)  # which imports Beam
+                used = options
             pipe.send(_outcome(shard, settings, pipe))
 
 

@@ -78,6 +78,11 @@ def test_several_workers_write_what_one_writes(
     assert written(str(tmp_path / "x")) == expected
 
 
+def upload(folder: Path, top: Path) -> None:
+    for file in files_below(folder):
+        (top / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
+
+
 @pytest.fixture(params=["mem", "s3", "gs"])
 def store(
     request: pytest.FixtureRequest, folder: Path, bucket_folder: Callable[[str], Path]
@@ -85,8 +90,7 @@ def store(
     """A folder on an object store, with the pairs in its folder `data`."""
     own = request.param == "mem"
     top = place("mem://bucket/x") if own else bucket_folder(request.param)
-    for file in files_below(folder):
-        (top / "data" / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
+    upload(folder, top / "data")
     yield top
     MemoryFileSystem.files.clear()
 
@@ -108,8 +112,7 @@ def test_processes_read_an_object_store(
     from pipeline.config import PipelineConfig
 
     top = bucket_folder("s3")
-    for file in files_below(folder):
-        (top / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
+    upload(folder, top)
     arguments = engines.for_images(PipelineConfig(beam={"workers": 2, "mode": "processes"}))
     execute(data_of(top), str(tmp_path / "x"), *arguments)
     assert written(str(tmp_path / "x")) == expected
