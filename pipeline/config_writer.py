@@ -29,7 +29,7 @@ def text(findings: Findings, target: Path) -> str:
     """
     data, shares = findings.data, findings.shares()
     assert data.path is not None
-    kind = "file" if data.format == "stack" else "folder"
+    kind = "file" if (data.path / data.images).is_file() else "folder"
     pairs = len(findings.survey.listing.samples)
     of_spans = " in the first span" if data.spans else ""
     lines = [

@@ -11,7 +11,7 @@ from components.errors import InputError
 from components.image_example_gen import sources, spans
 from components.image_example_gen.config import DataConfig, SplitConfig, Value
 from components.image_example_gen.ingest_config import IngestConfig
-from components.image_example_gen.sources import manifest, paired
+from components.image_example_gen.sources import manifest, paired, stack
 from components.image_example_gen.splitting import side_by_hash
 from components.places import files_below
 from components.records import SPLITS
@@ -139,6 +139,8 @@ def complete(data: DataConfig, ingest: IngestConfig) -> tuple[DataConfig, Ingest
         data = guessing.completed(data, DataConfig(path=root, **keys))
     elif not named and not {"images", "masks"} & data.model_fields_set:
         data = guessing.completed(data, _recognised(root))
+    elif data.format == "auto" and (root / data.images).is_dir() and stack.holds_stacks(data):
+        data = data.model_copy(update={"format": "stack"})
     seen = _surveyed(data, _MOST_COMPLETED)
     proposed, sized, _ = _proposal(seen)
     return guessing.completed(data, proposed), guessing.completed_ingest(ingest, sized.tile)

@@ -118,7 +118,7 @@ class DataConfig(BaseModel, extra="forbid", frozen=True):
     ] = Field(
         "auto",
         description="paired: a folder of images and a folder of masks of the same names; "
-        "stack: multi-page TIFF of images beside one of masks; the others: docs/data.md",
+        "stack: multi-page TIFFs of images beside such of masks; the others: docs/data.md",
     )
     manifest: str = Field(
         "", description="file that lists images and masks, CSV or JSONL, below path (manifest)"
@@ -135,11 +135,11 @@ class DataConfig(BaseModel, extra="forbid", frozen=True):
     )
     images: str = Field(
         "images",
-        description="folder (paired) or file (stack) of the images; {SPLIT} stands for train, "
+        description="folder of the images, or their file (stack); {SPLIT} stands for train, "
         "val and their like, * for any one folder",
     )
     masks: str = Field(
-        "masks", description="folder (paired) or file (stack) of the masks, as for images"
+        "masks", description="folder of the masks, or their file (stack), as for images"
     )
     image_prefix: str = Field("", description="what an image's name has before its key: img_")
     image_suffix: str = Field("", description="what an image's name has after its key: _training")

@@ -91,8 +91,8 @@ def decode(file: BinaryIO, number: int | None, box: Box | None = None) -> Pixels
             channels = _channels(opened)
             if channels is None:
                 raise BadFileError(
-                    f"a TIFF of {len(pages)} pages; data.format: stack reads one such file with "
-                    "one of masks; of several, save each page as a file"
+                    f"a TIFF of {len(pages)} pages; data.format: stack reads such files page by "
+                    "page, with masks of as many"
                 )
             return cropped(Pixels(channels), box)
     except BadFileError:

@@ -175,6 +175,26 @@ def test_stack(tmp_path: Path):
     tifffile.imwrite(tmp_path / "train-labels.tif", masks, photometric="minisblack")
     data = planning.inspect(tmp_path).data
     assert (data.format, data.images, data.dtype) == ("stack", "train-volume.tif", "uint16")
+    written = tmp_path / "overtile.yaml"
+    planning.write_config(planning.inspect(tmp_path), written)
+    assert "file of the images" in written.read_text()
+
+
+def test_folders_of_stacks(tmp_path: Path):
+    for name in "ab":
+        images = RNG.integers(0, 256, (25, 20, 20)).astype(np.uint8)
+        for folder, values in (("images", images), ("masks", (images > 99).astype(np.uint8))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            tifffile.imwrite(tmp_path / folder / f"{name}.tif", values, photometric="minisblack")
+    found = planning.inspect(tmp_path)
+    assert (found.data.format, found.data.images) == ("stack", "images")
+    assert len(found.survey.listing.samples) == 50
+    written = tmp_path / "overtile.yaml"
+    planning.write_config(found, written)
+    assert config.load(written).data.format == "stack"
+    assert "folder of the images" in written.read_text()
+    data, _ = planning.complete(DataConfig(path=tmp_path), IngestConfig())
+    assert data.format == "stack"
 
 
 @pytest.mark.parametrize(

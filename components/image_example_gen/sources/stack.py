@@ -1,4 +1,8 @@
-"""A multi-page TIFF of images beside one of masks: page n of one belongs to page n of the other."""
+"""Multi-page TIFF files of images beside such files of masks: page n belongs to page n.
+
+train-volume.tif        train-labels.tif          one of each
+images/a.tif            masks/a.tif               or folders of them, which pair as files do
+"""
 
 from __future__ import annotations
 
@@ -6,75 +10,164 @@ import hashlib
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from components.errors import BadFileError, InputError, SetAside
-from components.image_example_gen import decode, label_files, pieces
+from components.image_example_gen import decode, pieces
 from components.image_example_gen.config import DataConfig
-from components.image_example_gen.sources import folder, pairing
-from components.image_example_gen.sources.contract import Box, Labels, Listing, Reference, Sample
+from components.image_example_gen.sources import folder, folders, paired, pairing
+from components.image_example_gen.sources.contract import Box, Listing, Reference, Sample
 from components.places import place
+
+_SUFFIXES = (".tif", ".tiff")
+
+read_image = paired.read_image
+read_labels = paired.read_labels
 
 
 def recognise(path: Path) -> dict[str, Any] | None:
-    """Two multi-page TIFF files of as many pages, one of them named as masks are."""
-    pages: dict[Path, int] = {}
-    for file in sorted(path.iterdir()):
-        if file.suffix.lower() in (".tif", ".tiff"):
-            try:
-                pages[file] = decode.page_count(file)
-            except BadFileError:
-                continue
-    stacks = [file for file, count in pages.items() if count > 1]
+    """Two files of as many pages, one of them named as masks are; or folders of such files."""
+    stacks = {file: count for file in sorted(path.iterdir()) if (count := _page_count(file)) > 1}
     masks = [file for file in stacks if pairing.sounds_like_masks(file.stem)]
     pairs = [
         (image, mask)
         for mask in masks
         for image in stacks
-        if image not in masks and pages[image] == pages[mask]
+        if image not in masks and stacks[image] == stacks[mask]
     ]
-    if not pairs:
+    if len(masks) == 1 and pairs:
+        # isbi has train-volume.tif, train-labels.tif and test-volume.tif of as many pages.
+        image, mask = max(pairs, key=lambda pair: pairing.shared_prefix(pair[0].stem, pair[1].stem))
+        return {"format": "stack", "images": image.name, "masks": mask.name}
+    keys = paired.recognise(path) if _any_below(path) else None
+    if keys is None or not holds_stacks(DataConfig(path=path, **keys)):
         return None
-    # isbi has train-volume.tif, train-labels.tif and test-volume.tif of as many pages.
-    image, mask = max(pairs, key=lambda pair: pairing.shared_prefix(pair[0].stem, pair[1].stem))
-    return {"format": "stack", "images": image.name, "masks": mask.name}
+    return {**keys, "format": "stack"}
+
+
+def _any_below(top: Path) -> bool:
+    """Whether a folder holds a stack; cheaper to see than which folders pair, and mostly False."""
+    tiffs = (file for file in paired.image_files(top) if file.suffix.lower() in _SUFFIXES)
+    return any(_page_count(file) > 1 for file in itertools.islice(tiffs, _LOOKED_AT))
+
+
+# Files that tell whether those of a folder are stacks.
+_LOOKED_AT = 8
+
+
+def holds_stacks(data: DataConfig) -> bool:
+    """Whether most of a few pairs of files have as many pages as each other, and several.
+
+    Args:
+      data: whose `images` and `masks` are folders.
+
+    Raises:
+      InputError: they are not there, or nothing pairs.
+    """
+    if not _any_below(folder(data)):
+        return False
+    some = paired.listing(data).samples[:_LOOKED_AT]
+    pages = [[_page_count(place(file.path)) for file in (one.image, one.mask)] for one in some]
+    return sum(image == mask > 1 for image, mask in pages) * 2 > len(pages)
+
+
+def _page_count(file: Path) -> int:
+    """Pages of a TIFF file; 0 of any other."""
+    if file.suffix.lower() not in _SUFFIXES:
+        return 0
+    try:
+        return decode.page_count(file)
+    except BadFileError:
+        return 0
 
 
 def files(data: DataConfig) -> list[Path]:
-    """The two files."""
-    return list(_files(data))
+    """Every file of images and of masks."""
+    return paired.files(data) if _in_folders(data) else list(_two_files(data))
 
 
 def listing(data: DataConfig) -> Listing:
     """Pairs page n with page n.
 
+    Of several files of images each is a group: neighbouring pages are too much alike to be on both
+    sides of the split.
+
     Raises:
-      InputError: a file is missing or no TIFF.
+      InputError: a file or folder is missing, or there is no stack.
     """
+    root = folder(data)
+    if not _in_folders(data):
+        image, mask = _two_files(data)
+        pages = _paged(Sample("", Reference(str(image)), Reference(str(mask))), root)
+        if pages.damaged:
+            bad = pages.damaged[0]
+            raise InputError(f"{root / bad.file} is no stack of images: {bad.reason}.")
+        return Listing(pages.samples, pages.lone_images, pages.lone_masks)
+    pairs = paired.listing(data)
+    several = len(pairs.samples) > 1
+    every = [
+        _paged(one._replace(group=one.group or one.key) if several else one, root)
+        for one in pairs.samples
+    ]
+    samples = tuple(sample for pages in every for sample in pages.samples)
+    damaged = [entry for pages in every for entry in pages.damaged]
+    if not samples:
+        raise InputError(f"{root / damaged[0].file} is no stack of images: {damaged[0].reason}.")
+    lone_images = [entry for pages in every for entry in pages.lone_images]
+    lone_masks = [entry for pages in every for entry in pages.lone_masks]
+    return Listing(
+        samples,
+        (*pairs.lone_images, *damaged, *lone_images),
+        (*pairs.lone_masks, *lone_masks),
+    )
+
+
+class _Pages(NamedTuple):
+    """What a file of images and one of masks hold.
+
+    Attributes:
+      samples: their pages.
+      damaged: the one that cannot be read, for which nothing of either is used.
+      lone_images, lone_masks: pages past the other file's last.
+    """
+
+    samples: tuple[Sample, ...] = ()
+    damaged: tuple[SetAside, ...] = ()
+    lone_images: tuple[SetAside, ...] = ()
+    lone_masks: tuple[SetAside, ...] = ()
+
+
+def _paged(stack: Sample, root: Path) -> _Pages:
+    """The pages of a file of images and of one of masks; keys are their numbers, from 0."""
     counts = []
-    paths = _files(data)
-    for path in paths:
+    for reference in (stack.image, stack.mask):
         try:
-            counts.append(decode.page_count(path))
+            counts.append(decode.page_count(place(reference.path)))
         except BadFileError as error:
-            raise InputError(f"{path} is no stack of images: {error}.") from error
+            return _Pages(damaged=(SetAside(reference.name(root), str(error)),))
     pairs, digits = min(counts), len(str(max(counts) - 1))
+    before = f"{stack.key}/" if stack.key else ""
     samples = tuple(
-        Sample(f"{page:0{digits}}", Reference(str(paths[0]), page), Reference(str(paths[1]), page))
+        stack._replace(
+            key=f"{before}{page:0{digits}}",
+            image=stack.image._replace(page=page),
+            mask=stack.mask._replace(page=page),
+            further=tuple(further._replace(page=page) for further in stack.further),
+        )
         for page in range(pairs)
     )
-    root = folder(data)
-    lone = [
+    images, masks = (
         tuple(
-            SetAside(Reference(str(path), page).name(root), reason) for page in range(pairs, count)
+            SetAside(reference._replace(page=page).name(root), reason)
+            for page in range(pairs, count)
         )
-        for path, count, reason in zip(
-            paths, counts, ("image without mask", "mask without image"), strict=True
+        for reference, count, reason in zip(
+            (stack.image, stack.mask), counts, ("image without mask", "mask without image")
         )
-    ]
-    return Listing(samples, lone_images=lone[0], lone_masks=lone[1])
+    )
+    return _Pages(samples, lone_images=images, lone_masks=masks)
 
 
 def digest(image: Reference) -> str:
@@ -104,17 +197,11 @@ def _digest_of(shape: tuple[int, ...], bands: Iterable[np.ndarray]) -> str:
     return sha256.hexdigest()
 
 
-def read_image(image: Reference) -> np.ndarray:
-    """[H, W, C] of the file's dtype."""
-    return decode.decode_image(place(image.path), image.page, image.box)
+def _in_folders(data: DataConfig) -> bool:
+    return bool((folder(data) / data.images).is_dir() or folders.placeholders(data.images))
 
 
-def read_labels(sample: Sample, data: DataConfig, size: tuple[int, int]) -> Labels:
-    """The mask's values."""
-    return label_files.read(sample.mask, data)
-
-
-def _files(data: DataConfig) -> tuple[Path, Path]:
+def _two_files(data: DataConfig) -> tuple[Path, Path]:
     root = folder(data)
     for key, name in (("images", data.images), ("masks", data.masks)):
         if not (root / name).is_file():

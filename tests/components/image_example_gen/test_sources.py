@@ -144,6 +144,69 @@ def test_recognising_a_stack(volume: DataConfig):
     }
 
 
+@pytest.fixture
+def volumes(tmp_path: Path) -> DataConfig:
+    rng = np.random.default_rng(0)
+    for name, pages in (("a", 3), ("b", 12)):
+        images = rng.integers(0, 256, (pages, 10, 8), np.uint8)
+        for folder, values in (("images", images), ("masks", (images > 99) * np.uint8(255))):
+            file = tmp_path / folder / f"{name}.tif"
+            file.parent.mkdir(exist_ok=True)
+            tifffile.imwrite(file, values, photometric="minisblack")
+    return DataConfig(path=tmp_path, format="stack")
+
+
+def test_folders_of_stacks_pair_file_by_file_and_page_by_page(volumes: DataConfig):
+    assert stack.recognise(volumes.path) == {
+        "format": "stack",
+        "images": "images",
+        "masks": "masks",
+    }
+    listing = stack.listing(volumes)
+    assert [sample.key for sample in listing.samples] == [
+        *(f"a/{page}" for page in range(3)),
+        *(f"b/{page:02}" for page in range(12)),
+    ]
+    assert {sample.key[0]: sample.group for sample in listing.samples} == {"a": "a", "b": "b"}
+    pages = tifffile.imread(volumes.path / "images" / "b.tif")
+    sample = listing.samples[-1]
+    np.testing.assert_array_equal(stack.read_image(sample.image)[..., 0], pages[11])
+    np.testing.assert_array_equal(
+        stack.read_labels(sample, volumes, (10, 8)).values, (pages[11] > 99) * 255
+    )
+    assert sample.mask.name(volumes.path) == "masks/b.tif page 11"
+    assert len(stack.files(volumes)) == 4
+
+
+def test_a_folder_of_one_stack_is_no_group_as_the_stack_alone_is_none(volumes: DataConfig):
+    for folder in ("images", "masks"):
+        (volumes.path / folder / "b.tif").unlink()
+    assert [sample.group for sample in stack.listing(volumes).samples] == ["", "", ""]
+
+
+def test_a_damaged_stack_is_set_aside_and_the_others_are_read(volumes: DataConfig):
+    (volumes.path / "masks" / "a.tif").write_bytes(b"not one at all")
+    tifffile.imwrite(volumes.path / "images" / "c.tif", np.zeros((2, 10, 8), np.uint8))
+    tifffile.imwrite(volumes.path / "masks" / "b.tif", np.zeros((11, 10, 8), np.uint8))
+    listing = stack.listing(volumes)
+    assert [sample.key[:2] for sample in listing.samples] == ["b/"] * 11
+    lone = {entry.file: entry.reason for entry in listing.lone_images}
+    assert list(lone) == ["images/c.tif", "masks/a.tif", "images/b.tif page 11"]
+    assert "image without mask" in lone["images/c.tif"]
+    assert lone["masks/a.tif"] == "not a TIFF file"
+    for file in (volumes.path / "images").iterdir():
+        file.write_bytes(b"not one at all")
+    with pytest.raises(InputError, match=r"a\.tif is no stack of images: not a TIFF file"):
+        stack.listing(volumes)
+
+
+def test_files_of_single_pages_are_no_stacks(volumes: DataConfig):
+    for file in volumes.path.rglob("*.tif"):
+        tifffile.imwrite(file, tifffile.imread(file)[0])
+    assert stack.recognise(volumes.path) is None
+    assert not stack.holds_stacks(volumes)
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
