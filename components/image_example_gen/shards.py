@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.measuring import Measurement
 from components.image_example_gen.reading import SampleError, read_parts
 from components.image_example_gen.splitting import Placed
-from components.places import place
+from components.places import is_remote, place
 from components.records import encode_in_parts
 
 # Bytes of image files a TFRecord file: of compressed images, some five times as much when decoded.
@@ -63,10 +63,7 @@ def lay_out(placed: Sequence[Placed], folder: str, split: str) -> list[Shard]:
 
     Neighbours go to different files: consecutive frames then meet in no training batch.
     """
-    files = {one.sample.image.path for one in placed}
-    # Of remote files each is a request.
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        size = sum(pool.map(lambda file: place(file).stat().st_size, files))
+    size = _bytes({one.sample.image.path for one in placed})
     count = min(len(placed), max(_LEAST_SHARDS, -(-size // _BYTES_A_SHARD)))
     return [
         Shard(
@@ -74,6 +71,15 @@ def lay_out(placed: Sequence[Placed], folder: str, split: str) -> list[Shard]:
         )
         for index in range(count)
     ]
+
+
+def _bytes(paths: Collection[str]) -> int:
+    """The size of all these files together."""
+    files = [place(path) for path in paths]
+    if not any(map(is_remote, files)):  # handing a file to a thread takes longer than to ask
+        return sum(file.stat().st_size for file in files)
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:  # each is a request
+        return sum(pool.map(lambda file: file.stat().st_size, files))
 
 
 def take_reports(work: Sequence[Shard]) -> list[ShardReport]:
