@@ -264,6 +264,17 @@ def test_what_the_training_started_from(make_facts: MakeFacts) -> None:
     assert "started from serving/cells/3 (14 of 16 layers)" in text
 
 
+def test_what_is_done_to_pixels_and_answers(make_facts: MakeFacts) -> None:
+    told = make_facts()
+    assert "averaged over" not in words(page.render(told))
+    settings = told.training["settings"]
+    model = {**settings["model"], "normalise": "image", "average_over": "flips_and_turns"}
+    training = {**told.training, "settings": {**settings, "model": model}}
+    text = words(page.render(dataclasses.replace(told, training=training)))
+    assert "pixels normalised image by image" in text
+    assert "averaged over flips and turns" in text
+
+
 def test_how_pixels_were_made_visible_is_said(make_facts: MakeFacts) -> None:
     told = make_facts()
     layout = dataclasses.replace(told.layout, dtype="uint16", channels=7)
