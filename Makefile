@@ -5,9 +5,8 @@ UV_VERSION := 0.13.8
 # An uv that is already there is taken; else one is put beside the project, not into the system.
 UV := $(shell command -v uv || echo .tools/bin/uv)
 
-# A file's tests stay together, since they share what is slow to set up; long ones begin early. One more
-# at once than there are cores, since some wait for a disk, a server or a container; at most four.
-PARALLEL := -n $(shell n=`nproc`; echo $$((n < 4 ? n + 1 : 4))) --dist loadfile --no-loadscope-reorder
+# A file's tests stay together, since they share what is slow to set up; long ones begin early.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test test-fast lint format install install-dev lock clean
 
