@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from components.image_example_gen import tiff
 from components.image_example_gen.config import DataConfig, SpansConfig, SplitConfig, Value
 from components.places import is_remote
 
@@ -29,7 +30,7 @@ def text(findings: Findings, target: Path) -> str:
     """
     data, shares = findings.data, findings.shares()
     assert data.path is not None
-    kind = "file" if (data.path / data.images).is_file() else "folder"
+    kind = "file" if Path(data.images).suffix.lower() in tiff.SUFFIXES else "folder"
     pairs = len(findings.survey.listing.samples)
     of_spans = " in the first span" if data.spans else ""
     lines = [

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from components.errors import BadFileError, InputError, SetAside
-from components.image_example_gen import label_files, pieces, sources
+from components.image_example_gen import label_files, pieces, sources, tiff
 from components.image_example_gen.config import DataConfig, Value
 from components.image_example_gen.masks import histogram
 from components.image_example_gen.sources.contract import Listing, Sample, Source
@@ -193,7 +193,7 @@ def _look(source: Source, sample: Sample, data: DataConfig, root: Path) -> _Look
 
 def _is_alpha(channel: np.ndarray, path: str) -> bool:
     """Whether a last channel is transparency: in TIFF, which has any channels, if mostly opaque."""
-    if not path.lower().endswith((".tif", ".tiff")):
+    if not path.lower().endswith(tiff.SUFFIXES):
         return True
     return bool((channel == np.iinfo(channel.dtype).max).mean() >= _OPAQUE)
 

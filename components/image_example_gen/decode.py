@@ -27,7 +27,7 @@ from components.image_example_gen import decoders, tiff, windows
 from components.image_example_gen.decoders import Pixels
 from components.image_example_gen.sources.contract import Box
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff"))
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", *tiff.SUFFIXES))
 """Endings, in lower case, of the files that can be decoded."""
 
 # Said by name, since "not an image" would be wrong of them.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from components.errors import BadFileError
-from components.image_example_gen import borders, decode, tiling
+from components.image_example_gen import borders, decode, tiff, tiling
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.decoders import MAX_PIXELS
 from components.image_example_gen.ingest_config import IngestConfig
@@ -31,7 +31,7 @@ def large(image: Reference) -> Extent | None:
     Raises:
       BadFileError: it is one of these, and the file is damaged or not complete.
     """
-    if place(image.path).suffix.lower() not in (".tif", ".tiff"):
+    if place(image.path).suffix.lower() not in tiff.SUFFIXES:
         return None
     extent = decode.extent(place(image.path), image.page)
     if extent is None or not extent.in_windows or extent.height * extent.width <= LARGE:

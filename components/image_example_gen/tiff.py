@@ -19,6 +19,9 @@ from components.image_example_gen.decoders import (
 )
 from components.image_example_gen.sources.contract import Box
 
+SUFFIXES = (".tif", ".tiff")
+"""Endings, in lower case, of such files."""
+
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """The first four bytes of a TIFF or BigTIFF file."""
 

@@ -10,18 +10,16 @@ import hashlib
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from components.errors import BadFileError, InputError, SetAside
-from components.image_example_gen import decode, pieces
+from components.image_example_gen import decode, pieces, tiff
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.sources import folder, folders, paired, pairing
 from components.image_example_gen.sources.contract import Box, Listing, Reference, Sample
 from components.places import place
-
-_SUFFIXES = (".tif", ".tiff")
 
 read_image = paired.read_image
 read_labels = paired.read_labels
@@ -37,19 +35,22 @@ def recognise(path: Path) -> dict[str, Any] | None:
         for image in stacks
         if image not in masks and stacks[image] == stacks[mask]
     ]
-    if len(masks) == 1 and pairs:
+    two = None
+    if pairs:
         # isbi has train-volume.tif, train-labels.tif and test-volume.tif of as many pages.
         image, mask = max(pairs, key=lambda pair: pairing.shared_prefix(pair[0].stem, pair[1].stem))
-        return {"format": "stack", "images": image.name, "masks": mask.name}
+        two = {"format": "stack", "images": image.name, "masks": mask.name}
+        if len(masks) == 1:
+            return two
     keys = paired.recognise(path) if _any_below(path) else None
     if keys is None or not holds_stacks(DataConfig(path=path, **keys)):
-        return None
+        return two
     return {**keys, "format": "stack"}
 
 
 def _any_below(top: Path) -> bool:
     """Whether a folder holds a stack; cheaper to see than which folders pair, and mostly False."""
-    tiffs = (file for file in paired.image_files(top) if file.suffix.lower() in _SUFFIXES)
+    tiffs = (file for file in paired.image_files(top) if file.suffix.lower() in tiff.SUFFIXES)
     return any(_page_count(file) > 1 for file in itertools.islice(tiffs, _LOOKED_AT))
 
 
@@ -75,7 +76,7 @@ def holds_stacks(data: DataConfig) -> bool:
 
 def _page_count(file: Path) -> int:
     """Pages of a TIFF file; 0 of any other."""
-    if file.suffix.lower() not in _SUFFIXES:
+    if file.suffix.lower() not in tiff.SUFFIXES:
         return 0
     try:
         return decode.page_count(file)
@@ -85,7 +86,10 @@ def _page_count(file: Path) -> int:
 
 def files(data: DataConfig) -> list[Path]:
     """Every file of images and of masks."""
-    return paired.files(data) if _in_folders(data) else list(_two_files(data))
+    if _in_folders(data):
+        return paired.files(data)
+    two = _of_two_files(data)
+    return [place(two.image.path), place(two.mask.path)]
 
 
 def listing(data: DataConfig) -> Listing:
@@ -98,55 +102,36 @@ def listing(data: DataConfig) -> Listing:
       InputError: a file or folder is missing, or there is no stack.
     """
     root = folder(data)
-    if not _in_folders(data):
-        image, mask = _two_files(data)
-        pages = _paged(Sample("", Reference(str(image)), Reference(str(mask))), root)
-        if pages.damaged:
-            bad = pages.damaged[0]
-            raise InputError(f"{root / bad.file} is no stack of images: {bad.reason}.")
-        return Listing(pages.samples, pages.lone_images, pages.lone_masks)
-    pairs = paired.listing(data)
+    pairs = paired.listing(data) if _in_folders(data) else Listing((_of_two_files(data),))
     several = len(pairs.samples) > 1
     every = [
         _paged(one._replace(group=one.group or one.key) if several else one, root)
         for one in pairs.samples
     ]
     samples = tuple(sample for pages in every for sample in pages.samples)
-    damaged = [entry for pages in every for entry in pages.damaged]
-    if not samples:
-        raise InputError(f"{root / damaged[0].file} is no stack of images: {damaged[0].reason}.")
     lone_images = [entry for pages in every for entry in pages.lone_images]
     lone_masks = [entry for pages in every for entry in pages.lone_masks]
+    if not samples:
+        damaged = lone_images[0]
+        raise InputError(f"{root / damaged.file} is no stack of images: {damaged.reason}.")
     return Listing(
         samples,
-        (*pairs.lone_images, *damaged, *lone_images),
+        (*pairs.lone_images, *lone_images),
         (*pairs.lone_masks, *lone_masks),
     )
 
 
-class _Pages(NamedTuple):
-    """What a file of images and one of masks hold.
+def _paged(stack: Sample, root: Path) -> Listing:
+    """The pages of a file of images and of one of masks; keys are their numbers, from 0.
 
-    Attributes:
-      samples: their pages.
-      damaged: the one that cannot be read, for which nothing of either is used.
-      lone_images, lone_masks: pages past the other file's last.
+    Of a pair of which one cannot be read it is set aside, and nothing of the other is used.
     """
-
-    samples: tuple[Sample, ...] = ()
-    damaged: tuple[SetAside, ...] = ()
-    lone_images: tuple[SetAside, ...] = ()
-    lone_masks: tuple[SetAside, ...] = ()
-
-
-def _paged(stack: Sample, root: Path) -> _Pages:
-    """The pages of a file of images and of one of masks; keys are their numbers, from 0."""
     counts = []
     for reference in (stack.image, stack.mask):
         try:
             counts.append(decode.page_count(place(reference.path)))
         except BadFileError as error:
-            return _Pages(damaged=(SetAside(reference.name(root), str(error)),))
+            return Listing((), lone_images=(SetAside(reference.name(root), str(error)),))
     pairs, digits = min(counts), len(str(max(counts) - 1))
     before = f"{stack.key}/" if stack.key else ""
     samples = tuple(
@@ -167,7 +152,7 @@ def _paged(stack: Sample, root: Path) -> _Pages:
             (stack.image, stack.mask), counts, ("image without mask", "mask without image")
         )
     )
-    return _Pages(samples, lone_images=images, lone_masks=masks)
+    return Listing(samples, images, masks)
 
 
 def digest(image: Reference) -> str:
@@ -201,9 +186,10 @@ def _in_folders(data: DataConfig) -> bool:
     return bool((folder(data) / data.images).is_dir() or folders.placeholders(data.images))
 
 
-def _two_files(data: DataConfig) -> tuple[Path, Path]:
+def _of_two_files(data: DataConfig) -> Sample:
+    """The stacks themselves, without a key."""
     root = folder(data)
     for key, name in (("images", data.images), ("masks", data.masks)):
         if not (root / name).is_file():
             raise InputError(f"data.{key}: there is no file {root / name}, which a stack needs.")
-    return root / data.images, root / data.masks
+    return Sample("", Reference(str(root / data.images)), Reference(str(root / data.masks)))

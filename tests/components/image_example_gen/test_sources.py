@@ -144,6 +144,16 @@ def test_recognising_a_stack(volume: DataConfig):
     }
 
 
+def test_a_stack_is_recognised_beside_a_second_one_that_sounds_like_masks(volume: DataConfig):
+    pages = tifffile.imread(volume.path / "train-labels.tif")
+    tifffile.imwrite(volume.path / "void mask.tif", pages, photometric="minisblack")
+    assert stack.recognise(volume.path) == {
+        "format": "stack",
+        "images": "train-volume.tif",
+        "masks": "train-labels.tif",
+    }
+
+
 @pytest.fixture
 def volumes(tmp_path: Path) -> DataConfig:
     rng = np.random.default_rng(0)
