@@ -25,7 +25,7 @@ from components.image_example_gen import (
 )
 from components.image_example_gen.config import BORDER, DataConfig
 from components.image_example_gen.ingest_config import IngestConfig
-from components.image_example_gen.reading import SampleError, read_pair, read_sample
+from components.image_example_gen.reading import Reader, SampleError
 from components.image_example_gen.sources.contract import Sample
 from components.image_example_gen.splitting import Placed
 from pipeline import planning
@@ -100,7 +100,7 @@ def evaluate(
         )
     objects = _Objects(model, data, ingest)
     only_labels = {"border_weights": None, "instances": False, "oversample": None}
-    ingest = ingest.model_copy(update=only_labels)
+    reader = Reader(data, ingest.model_copy(update=only_labels))
     listing = sources.listing(data)
     bad = [*listing.lone_images, *listing.lone_masks]
     if whole:
@@ -116,7 +116,7 @@ def evaluate(
         try:
             # Added once it is whole: of a large image a later piece may prove to be bad.
             counted = np.zeros_like(confusion)
-            for batch in _batches(sample, data, ingest, layout):
+            for batch in _batches(sample, reader, layout):
                 counted += model.confusion(batch)
             objects.add(sample.sample)
             confusion += counted
@@ -146,7 +146,7 @@ class _Objects:
     """
 
     def __init__(self, model: Model, data: DataConfig, ingest: IngestConfig) -> None:
-        self._model, self._data = model, data
+        self._model, self._reader = model, Reader(data)
         names = masks.coding(data).names
         background = borders.background_class(data, ingest.background)
         self._background = background
@@ -159,7 +159,7 @@ class _Objects:
         # Objects of an image that is read piece by piece are not known as wholes.
         if self._values is None or pieces.large(sample.image):
             return
-        pair = read_pair(sample, self._data)
+        pair = self._reader.pair(sample)
         instances = pair.instances
         if instances is None and self._hang_together:
             instances = borders.components(pair.mask, self._background)
@@ -187,11 +187,9 @@ def _defined(confusion: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
-def _batches(
-    placed: Placed, data: DataConfig, ingest: IngestConfig, layout: records.Layout
-) -> Iterator[list[bytes]]:
+def _batches(placed: Placed, reader: Reader, layout: records.Layout) -> Iterator[list[bytes]]:
     batch: list[bytes] = []
-    for record in read_sample(placed, data, ingest):
+    for record in reader.records(placed):
         batch.append(records.encode(record, layout))
         if len(batch) == _BATCH:
             yield batch

@@ -18,7 +18,7 @@ from components.image_example_gen.config import DataConfig
 from components.image_example_gen.config import layout as records_layout
 from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.ordering import natural_key
-from components.image_example_gen.reading import SampleError, read_sample
+from components.image_example_gen.reading import Reader, SampleError
 from components.records import IGNORE, TRAIN, Layout, encode, parse
 from pipeline import planning
 
@@ -172,7 +172,7 @@ def _of_images(
 ) -> Iterator[bytes]:
     """Serialised tiles of so many images of the train split, spread over all of them."""
     data = spans.one_of(data)
-    source = sources.of(data)
+    source, reader = sources.of(data), Reader(data, ingest)
     digests: dict[str, str] = {}
     samples = []
     for sample in sources.listing(data).samples:
@@ -189,7 +189,7 @@ def _of_images(
         if read == images:
             return
         try:
-            tiles = list(itertools.islice(read_sample(placed[place], data, ingest), _MOST_OF_IMAGE))
+            tiles = list(itertools.islice(reader.records(placed[place]), _MOST_OF_IMAGE))
         except SampleError:
             continue
         read += 1

@@ -98,7 +98,7 @@ def decode_values_or_colours(
         array = array[..., 0]
     if array.dtype == bool:
         return array.astype(np.uint8)
-    if not np.issubdtype(array.dtype, np.integer):
+    if array.dtype.kind not in "iu":
         with np.errstate(all="ignore"):  # signalling NaN
             whole = np.isfinite(array) & (array == np.floor(array)) & (abs(array) < _EXACT)
         if not whole.all():
@@ -147,23 +147,31 @@ def extent(path: Path | bytes, page: int | None = None) -> windows.Extent | None
 
 
 def _decode(path: Path | bytes, page: int | None, box: Box | None) -> Pixels:
-    with _opened(path) as (file, head):
-        if head[:4] in tiff.MAGIC:
-            return tiff.decode(file, page, box)
-        if page is not None:
-            raise BadFileError("not a TIFF file")
-        decoder = None
-        if head.startswith(b"\x89PNG\r\n\x1a\n"):
-            decoder = decoders.png
-        elif head.startswith(b"\xff\xd8\xff"):
-            decoder = decoders.jpeg
-        elif head.startswith((b"GIF87a", b"GIF89a")):
-            decoder = decoders.gif
-        elif head.startswith(b"BM"):
-            decoder = decoders.bmp
-        if decoder is None:
-            raise BadFileError(_what_it_is(head))
-        data = file.read()
+    if isinstance(path, bytes):
+        data = path
+    elif path.suffix.lower() in tiff.SUFFIXES:
+        # It may hold far more than the box, or the page.
+        with _opened(path) as (file, head):
+            if head[:4] in tiff.MAGIC:
+                return tiff.decode(file, page, box)
+            data = file.read()
+    else:
+        with _openly():
+            data = path.read_bytes()
+    if data[:4] in tiff.MAGIC:
+        return tiff.decode(io.BytesIO(data), page, box)
+    if page is not None:
+        raise BadFileError("not a TIFF file")
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        decoder = decoders.png
+    elif data.startswith(b"\xff\xd8\xff"):
+        decoder = decoders.jpeg
+    elif data.startswith((b"GIF87a", b"GIF89a")):
+        decoder = decoders.gif
+    elif data.startswith(b"BM"):
+        decoder = decoders.bmp
+    else:
+        raise BadFileError(_what_it_is(data[:_HEAD]))
     return tiff.cropped(decoder(data), box)
 
 
@@ -173,11 +181,17 @@ def _opened(path: Path | bytes) -> Iterator[tuple[BinaryIO, bytes]]:
     if isinstance(path, bytes):
         yield io.BytesIO(path), path[:_HEAD]
         return
+    with _openly(), path.open("rb") as file:
+        head = file.read(_HEAD)
+        file.seek(0)  # where tifffile takes the file to begin
+        yield file, head
+
+
+@contextmanager
+def _openly() -> Iterator[None]:
+    """Says of what cannot be opened that it cannot."""
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-            file.seek(0)  # where tifffile takes the file to begin
-            yield file, head
+        yield
     except OSError as error:
         raise BadFileError(f"cannot be opened: {error.strerror or error}") from error
 

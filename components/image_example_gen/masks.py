@@ -23,6 +23,7 @@ class Coding(NamedTuple):
 
     Attributes:
       numbers: uint16 [greatest number + 1].
+      alike: numbers below it are class ids themselves.
       colours: id by colour, 0xrrggbb.
       names: id by name of a label.
       tolerance: how far each of red, green and blue may be from that of a colour.
@@ -34,6 +35,7 @@ class Coding(NamedTuple):
     names: Mapping[str, int]
     tolerance: int = 0
     border: int = 0
+    alike: int = 0
 
 
 def coding(data: DataConfig) -> Coding:
@@ -58,7 +60,8 @@ def meanings(classes: Mapping[str, Iterable[Value]], ignore: Iterable[Value]) ->
     for value, class_id in numbers.items():
         table[value] = class_id
     colours = {int(w[1:], 16): place for w, place in words.items() if COLOUR.fullmatch(w)}
-    return Coding(table, colours, words)
+    alike = int(np.append(table == np.arange(len(table)), False).argmin())
+    return Coding(table, colours, words, alike=min(alike, IGNORE))
 
 
 def to_class_ids(labels: Labels, meant: Coding) -> np.ndarray:
@@ -106,14 +109,17 @@ def _common(labels: Labels, meant: Coding) -> np.ndarray | None:
     values = labels.values
     if values.dtype != np.uint8 or values.ndim != 2 or labels.names or meant.border:
         return None
-    table = np.full(256, _UNKNOWN, np.uint16)
-    known = meant.numbers[:256]
-    table[: len(known)] = known
     if labels.region is not None:
         return None
     # Most masks hold no gaps, so that their greatest value says enough; else counting the values is
     # cheaper than to look each pixel's up once more.
-    used = np.arange(256) <= values.max(initial=0)
+    greatest = values.max(initial=0)
+    if greatest < meant.alike:
+        return values
+    table = np.full(256, _UNKNOWN, np.uint16)
+    known = meant.numbers[:256]
+    table[: len(known)] = known
+    used = np.arange(256) <= greatest
     if (table[used] == _UNKNOWN).any():
         used = tallies.count_values(values) > 0
         if (table[used] == _UNKNOWN).any():

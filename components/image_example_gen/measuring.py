@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,14 @@ _STEPS = 32
 _SAMPLED = 128
 # Pixels of an image whose values are counted: shares of them are then known to a few thousandths.
 _COUNTED = 2**16
+# Of uint8.
+_LEVELS_A_BIN = 8
 # Of so many rows one is looked at, at least; then columns are left out as well.
 _LEFT_OUT = 8
 
 
 class Measurement:
-    """Of one image; `look` at each piece, `add` each record, then ask for the `row`."""
+    """Of one image; `look` at each piece, `add` each record, then ask for its row of `rows`."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -44,7 +47,7 @@ class Measurement:
         self._classes = np.zeros(IGNORE + 1, np.int64)
         self._grid, self._covered = np.zeros(GRID), np.zeros(GRID)
         self._colour: np.ndarray | None = None  # of all pixels up to now, if they have one
-        self._record: Record | None = None
+        self._source: dict[str, Any] = {}  # what the records say of all of it
 
     def look(self, image: np.ndarray, start: tuple[int, int], size: tuple[int, int]) -> None:
         """Looks at pixels; the same pieces in the same order give the same row.
@@ -56,7 +59,7 @@ class Measurement:
         """
         if not self._pixels:
             self._digest.update(repr((size, image.shape[2], image.dtype)).encode())
-            self._colour = image[0, 0]
+            self._colour = image[0, 0].copy()
         self._pixels += image.shape[0] * image.shape[1]
         # Cheaper than a hash of every pixel; different images whose pieces agree in 32 bits, and in
         # the sums of values and of their squares, are not to be expected.
@@ -70,9 +73,29 @@ class Measurement:
 
     def add(self, record: Record) -> None:
         """Adds what one tile's record says of its own core."""
-        self._record = record
+        # Not the record itself: it holds the pixels, and many images wait for their rows together.
+        self._source = {
+            "source": record.source,
+            "span": record.span,
+            "group": record.group,
+            "sha256": record.source_sha256,
+            "height": record.source_size[0],
+            "width": record.source_size[1],
+        }
         self._classes += record.mask_counts
         self._sums += record.sums
+
+    def _told(self, split: str) -> dict[str, Any]:
+        """The row's columns that are not numbers of pixels."""
+        assert self._source, "an image has at least one tile"
+        digest = self._digest.copy()
+        digest.update(self._sums)
+        return {
+            **self._source,
+            "split": split,
+            "pixels": digest.hexdigest()[:32],
+            "one_colour": self._colour is not None,
+        }
 
     def _add_to_grid(
         self, image: np.ndarray, start: tuple[int, int], size: tuple[int, int]
@@ -90,45 +113,68 @@ class Measurement:
         self._grid += rows @ grey @ columns.T
         self._covered += np.outer(rows.sum(axis=1), columns.sum(axis=1))
 
-    def row(self, split: str) -> dict[str, Any]:
-        """What `image_table.SCHEMA` names.
 
-        Args:
-          split: that the image is in.
-        """
-        record = self._record
-        assert record is not None, "an image has at least one tile"
-        level = levels.values(self._layout.dtype)
-        total, squares = self._sums
-        digest = self._digest.copy()
-        digest.update(self._sums)
-        mean = total / self._pixels
-        deviation = np.sqrt(np.maximum(squares / self._pixels - mean**2, 0))
-        below = np.cumsum(self._counts, axis=1)
-        least = np.maximum(1, below[0, -1] * np.array([0.01, 0.5, 0.99]))
-        low, middle, high = level[(below[:, None] >= least[:, None]).argmax(axis=2)].T
-        thumbnail = _thumbnail(self._grid / self._covered)
-        return {
-            "source": record.source,
-            "split": split,
-            "span": record.span,
-            "group": record.group,
-            "sha256": record.source_sha256,
-            "pixels": digest.hexdigest()[:32],
-            "height": record.source_size[0],
-            "width": record.source_size[1],
-            "class_pixels": self._classes[: len(self._layout.classes)].tolist(),
-            "ignored_pixels": int(self._classes[IGNORE]),
-            "one_colour": self._colour is not None,
-            "mean": mean.tolist(),
-            "deviation": deviation.tolist(),
-            "percentile_1": low.tolist(),
-            "median": middle.tolist(),
-            "percentile_99": high.tolist(),
-            "histogram": histogram(self._counts, self._layout.dtype).ravel().tolist(),
-            "difference_hash": difference_hash(thumbnail),
-            "thumbnail": thumbnail.tobytes(),
-        }
+def together(layout: Layout) -> int:
+    """How many images `rows` should be asked for at once: so many that they take no memory."""
+    counts = layout.channels * len(levels.values(layout.dtype))
+    return max(1, min(_MOST_TOGETHER, _MOST_COUNTS // counts))
+
+
+_MOST_TOGETHER, _MOST_COUNTS = 16, 2**19
+
+
+def rows(measured: Sequence[Measurement], split: str) -> list[dict[str, Any]]:
+    """What `image_table.SCHEMA` names of each image.
+
+    Args:
+      measured: of images of one layout; together, since that takes a third of one by one.
+      split: that they are in.
+    """
+    if not measured:
+        return []
+    layout = measured[0]._layout
+    # [N, C] or [N, C, L], N images.
+    total, squares = np.stack([one._sums for one in measured], axis=1)
+    pixels = np.array([[one._pixels] for one in measured])
+    mean = total / pixels
+    deviation = np.sqrt(np.maximum(squares / pixels - mean**2, 0))
+    counts = np.stack([one._counts for one in measured])
+    low, middle, high = np.moveaxis(_percentiles(counts, layout.dtype, (0.01, 0.5, 0.99)), -1, 0)
+    classes = np.stack([one._classes for one in measured])
+    thumbnails = _thumbnails(np.stack([one._grid / one._covered for one in measured]))
+    hashes = difference_hashes(thumbnails)
+    columns = {
+        "class_pixels": classes[:, : len(layout.classes)],
+        "ignored_pixels": classes[:, IGNORE],
+        "mean": mean,
+        "deviation": deviation,
+        "percentile_1": low,
+        "median": middle,
+        "percentile_99": high,
+        "histogram": histogram(counts, layout.dtype).reshape(len(measured), -1),
+        "difference_hash": hashes,
+    }
+    told = [dict(zip(columns, row)) for row in zip(*(one.tolist() for one in columns.values()))]
+    return [
+        {**one._told(split), **row, "thumbnail": thumbnail.tobytes()}
+        for one, row, thumbnail in zip(measured, told, thumbnails)
+    ]
+
+
+def _percentiles(counts: np.ndarray, dtype: str, shares: Sequence[float]) -> np.ndarray:
+    """The least level that at least such a share of values does not exceed.
+
+    Args:
+      counts: int64 [..., L], as `levels.count` gives them.
+      dtype: of the pixels.
+      shares: P of them.
+
+    Returns:
+      [..., P].
+    """
+    below = np.cumsum(counts, axis=-1)
+    least = np.maximum(1, below[..., -1:] * np.array(shares))
+    return levels.values(dtype)[(below[..., np.newaxis, :] >= least[..., np.newaxis]).argmax(-1)]
 
 
 def _sample(image: np.ndarray, start: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
@@ -144,19 +190,21 @@ def histogram(counts: np.ndarray, dtype: str) -> np.ndarray:
     """Puts levels together into bins that do not depend on the images.
 
     Args:
-      counts: int64 [C, L], as `levels.count` gives them.
+      counts: int64 [..., L], as `levels.count` gives them.
       dtype: of the pixels.
 
     Returns:
-      int64 [C, B]. Of uint8 32 bins of 8 values each. Of the others bins that grow with the
+      int64 [..., B]. Of uint8 32 bins of 8 values each. Of the others bins that grow with the
       value, since what range is used is not known: of uint16 a quarter of an octave, of float32
       half an octave of either sign.
     """
+    if dtype == "uint8":
+        return counts.reshape(*counts.shape[:-1], -1, _LEVELS_A_BIN).sum(axis=-1)
     place = bins(dtype)
-    summed = np.zeros((len(counts), int(place.max()) + 1), np.int64)
-    for channel, row in enumerate(counts):
-        present = np.flatnonzero(row)
-        np.add.at(summed[channel], place[present], row[present])
+    summed = np.zeros((*counts.shape[:-1], int(place.max()) + 1), np.int64)
+    for where in np.ndindex(counts.shape[:-1]):
+        present = np.flatnonzero(counts[where])
+        np.add.at(summed[where], place[present], counts[where][present])
     return summed
 
 
@@ -165,7 +213,7 @@ def bins(dtype: str) -> np.ndarray:
     """The bin of each level, int64 [L]."""
     level = levels.values(dtype)
     if dtype == "uint8":
-        return level // 8
+        return level // _LEVELS_A_BIN
     magnitude = np.abs(level).astype(np.float64)
     with np.errstate(divide="ignore"):
         octave = np.log2(magnitude)
@@ -175,26 +223,29 @@ def bins(dtype: str) -> np.ndarray:
     return np.where(magnitude < 2.0**-16, 0, np.where(level < 0, half + 64, half)).astype(int)
 
 
-def difference_hash(thumbnail: np.ndarray) -> int:
-    """64 bits, whether each of 8 x 9 cells is brighter than its left neighbour; signed.
+def difference_hashes(thumbnails: np.ndarray) -> np.ndarray:
+    """64 bits each, whether each of 8 x 9 cells is brighter than its left neighbour; signed.
 
     After Neal Krawetz, "Kind of Like That" (2013), where it is called dHash.
 
     Args:
-      thumbnail: int8 `GRID`.
+      thumbnails: int8 [N, *GRID].
+
+    Returns:
+      int64 [N].
     """
-    cells = thumbnail.astype(np.int64).reshape(8, 2, 9, 2).sum(axis=(1, 3))
-    bits = np.packbits(cells[:, 1:] > cells[:, :-1])
-    return int(bits.view(">i8")[0])
+    cells = thumbnails.astype(np.int64).reshape(-1, 8, 2, 9, 2).sum(axis=(2, 4))
+    brighter = (cells[:, :, 1:] > cells[:, :, :-1]).reshape(-1, 64)
+    return np.packbits(brighter, axis=1).view(">i8")[:, 0].astype(np.int64)
 
 
-def _thumbnail(cells: np.ndarray) -> np.ndarray:
-    """int8 `GRID`, without mean and contrast; all 0 of an image that shows nothing."""
-    spread = cells.std()
-    if spread <= _FLAT * (abs(cells.mean()) + spread):
-        return np.zeros(GRID, np.int8)
-    scaled = np.rint((cells - cells.mean()) / spread * _STEPS)
-    return np.clip(scaled, -127, 127).astype(np.int8)
+def _thumbnails(cells: np.ndarray) -> np.ndarray:
+    """int8 [N, *GRID], without mean and contrast; all 0 of an image that shows nothing."""
+    mean = cells.mean(axis=(1, 2), keepdims=True)
+    spread = cells.std(axis=(1, 2), keepdims=True)
+    flat = spread <= _FLAT * (np.abs(mean) + spread)
+    scaled = np.rint((cells - mean) / np.where(flat, 1, spread) * _STEPS)
+    return np.where(flat, 0, np.clip(scaled, -127, 127)).astype(np.int8)
 
 
 @functools.lru_cache(maxsize=64)

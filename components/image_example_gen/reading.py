@@ -40,29 +40,6 @@ class Pair(NamedTuple):
     instances: np.ndarray | None
 
 
-def read_pair(sample: Sample, data: DataConfig) -> Pair:
-    """Reads an image and its labels, whole.
-
-    Args:
-      sample: of the listing of the data set.
-      data: with channels, dtype and classes given.
-
-    Raises:
-      SampleError: the image or its labels cannot be used.
-    """
-    assert data.path is not None, "only a data set that is somewhere can be read"
-    source = sources.of(data)
-    reference: Reference = sample.image
-    try:
-        image = _fitted(source.read_image(sample.image), data)
-        reference = sample.mask
-        labels = source.read_labels(sample, data, image.shape[:2])
-        pieces.refuse_other_size(labels.values.shape, image.shape)
-        return Pair(image, to_class_ids(labels, coding(data)), labels.instances)
-    except BadFileError as error:
-        raise SampleError(SetAside(reference.name(data.path), str(error))) from error
-
-
 class Part(NamedTuple):
     """Some of a sample's tiles, all together; of an image that is not large these are all.
 
@@ -79,36 +56,107 @@ class Part(NamedTuple):
     records: Iterator[Record]
 
 
-def read_sample(
-    placed: Placed, data: DataConfig, ingest: IngestConfig, span: int = 0
-) -> Iterator[Record]:
-    """The records of one sample, tile by tile.
-
-    Raises:
-      SampleError: as `read_parts`.
-    """
-    for part in read_parts(placed, data, ingest, span):
-        yield from part.records
+_DEFAULTS = IngestConfig()
 
 
-def read_parts(
-    placed: Placed, data: DataConfig, ingest: IngestConfig, span: int = 0
-) -> Iterator[Part]:
-    """One sample, piece by piece.
+class Reader:
+    """Reads the samples of one data set; what it says of all of them is looked up once."""
 
-    Raises:
-      SampleError: the sample cannot be used: before the first part, or, of an image that is read
-        piece by piece, after some. Those must not be used then.
-    """
-    for piece in _pieces(placed.sample, data, ingest):
-        maps = _maps(piece, data, ingest)
-        for starts in _runs(piece, data, ingest):
-            (y, x), tile = starts[0], ingest.tile
-            bottom, right = (last + tile for last in starts[-1])
-            top, left = piece.image_corner
-            core = piece.image[y - top : bottom - top, x - left : right - left]
-            records = _records(starts, piece, maps, placed, data, ingest, span)
-            yield Part(core, (y, x), piece.size, records)
+    def __init__(self, data: DataConfig, ingest: IngestConfig = _DEFAULTS, span: int = 0) -> None:
+        """Of a data set that is somewhere.
+
+        Args:
+          data: with channels, dtype and classes given.
+          ingest: how images become records.
+          span: the number of the span that brings them, if there are spans.
+
+        Raises:
+          InputError: there is no such folder.
+        """
+        assert data.path is not None, "only a data set that is somewhere can be read"
+        self._data, self._ingest, self._span = data, ingest, span
+        self._root, self._source, self._coding = data.path, sources.of(data), coding(data)
+
+    def pair(self, sample: Sample) -> Pair:
+        """Reads an image and its labels, whole.
+
+        Args:
+          sample: of the listing of the data set.
+
+        Raises:
+          SampleError: the image or its labels cannot be used.
+        """
+        reference: Reference = sample.image
+        try:
+            image = _fitted(self._source.read_image(sample.image), self._data)
+            reference = sample.mask
+            labels = self._source.read_labels(sample, self._data, image.shape[:2])
+            pieces.refuse_other_size(labels.values.shape, image.shape)
+            return Pair(image, to_class_ids(labels, self._coding), labels.instances)
+        except BadFileError as error:
+            raise SampleError(SetAside(reference.name(self._root), str(error))) from error
+
+    def records(self, placed: Placed) -> Iterator[Record]:
+        """The records of one sample, one a tile, in the order of `tiling.grid`.
+
+        Raises:
+          SampleError: as `parts`.
+        """
+        for part in self.parts(placed):
+            yield from part.records
+
+    def parts(self, placed: Placed) -> Iterator[Part]:
+        """One sample, piece by piece.
+
+        Raises:
+          SampleError: the sample cannot be used: before the first part, or, of an image that is
+            read piece by piece, after some. Those must not be used then.
+        """
+        data, ingest = self._data, self._ingest
+        for piece in self._pieces(placed.sample):
+            maps = _maps(piece, data, ingest)
+            for starts in _runs(piece, data, ingest):
+                (y, x), tile = starts[0], ingest.tile
+                bottom, right = (last + tile for last in starts[-1])
+                top, left = piece.image_corner
+                core = piece.image[y - top : bottom - top, x - left : right - left]
+                records = _records(starts, piece, maps, placed, data, ingest, self._span)
+                yield Part(core, (y, x), piece.size, records)
+
+    def _pieces(self, sample: Sample) -> Iterator[_Piece]:
+        data, ingest = self._data, self._ingest
+        reference: Reference = sample.image
+        try:
+            extent = pieces.large(sample.image)
+            if extent is None:
+                pair = self.pair(sample)
+                height, width = size = pair.mask.shape
+                starts = tiling.grid(height, width, ingest.tile)
+                corner = 0, 0
+                yield _Piece(
+                    size, starts, pair.image, corner, pair.mask, pair.instances, corner, True
+                )
+                return
+            size = extent.height, extent.width
+            reference = sample.mask
+            labels_of = pieces.label_reader(self._source, sample, data, size)
+            for starts, box, label_box in pieces.plan(size, data, ingest):
+                reference = sample.image
+                image = _fitted(pieces.read_image(self._source, sample.image, box), data)
+                reference = sample.mask
+                labels = labels_of(label_box)
+                instances = labels.instances
+                if ingest.instances and instances is None:
+                    raise BadFileError(
+                        "does not tell objects apart, and an image this large is not searched for "
+                        "them; set ingest.instances: false"
+                    )
+                mask = to_class_ids(labels, self._coding)
+                yield _Piece(size, starts, image, box[:2], mask, instances, label_box[:2], False)
+        except SampleError:
+            raise
+        except BadFileError as error:
+            raise SampleError(SetAside(reference.name(self._root), str(error))) from error
 
 
 def _runs(piece: _Piece, data: DataConfig, ingest: IngestConfig) -> list[list[tuple[int, int]]]:
@@ -175,39 +223,6 @@ class _Piece(NamedTuple):
     instances: np.ndarray | None
     corner: tuple[int, int]
     whole: bool
-
-
-def _pieces(sample: Sample, data: DataConfig, ingest: IngestConfig) -> Iterator[_Piece]:
-    assert data.path is not None, "only a data set that is somewhere can be read"
-    reference: Reference = sample.image
-    try:
-        extent = pieces.large(sample.image)
-        if extent is None:
-            pair = read_pair(sample, data)
-            height, width = size = pair.mask.shape
-            starts = tiling.grid(height, width, ingest.tile)
-            yield _Piece(size, starts, pair.image, (0, 0), pair.mask, pair.instances, (0, 0), True)
-            return
-        source, meant, size = sources.of(data), coding(data), (extent.height, extent.width)
-        reference = sample.mask
-        labels_of = pieces.label_reader(source, sample, data, size)
-        for starts, box, label_box in pieces.plan(size, data, ingest):
-            reference = sample.image
-            image = _fitted(pieces.read_image(source, sample.image, box), data)
-            reference = sample.mask
-            labels = labels_of(label_box)
-            instances = labels.instances
-            if ingest.instances and instances is None:
-                raise BadFileError(
-                    "does not tell objects apart, and an image this large is not searched for "
-                    "them; set ingest.instances: false"
-                )
-            mask = to_class_ids(labels, meant)
-            yield _Piece(size, starts, image, box[:2], mask, instances, label_box[:2], False)
-    except SampleError:
-        raise
-    except BadFileError as error:
-        raise SampleError(SetAside(reference.name(data.path), str(error))) from error
 
 
 def _maps(

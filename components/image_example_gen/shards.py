@@ -12,18 +12,19 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
 
 from components import tfrecord
 from components.errors import SetAside
-from components.image_example_gen import image_rows
+from components.image_example_gen import image_rows, measuring
 from components.image_example_gen.config import DataConfig, layout
 from components.image_example_gen.ingest_config import IngestConfig
-from components.image_example_gen.measuring import Measurement
-from components.image_example_gen.reading import SampleError, read_parts
+from components.image_example_gen.reading import Reader, SampleError
 from components.image_example_gen.splitting import Placed
 from components.places import is_remote, place
-from components.records import encode_in_parts
+from components.records import Layout, encode_in_parts
 
 # Bytes of image files a TFRecord file: of compressed images, some five times as much when decoded.
 _BYTES_A_SHARD = 32 << 20
@@ -123,6 +124,7 @@ def write(shard: Shard, settings: Settings, tell: Callable[[], None] = lambda: N
       settings: how.
       tell: called after each image.
     """
+    _keep_freed_memory()
     # Beam may run an element twice; each run writes its own file and the last one stays.
     target = place(shard.path)
     unfinished = target.parent.parent / f"unfinished-{uuid.uuid4().hex}"
@@ -142,6 +144,19 @@ def write(shard: Shard, settings: Settings, tell: Callable[[], None] = lambda: N
     _report_file(shard).write_text(json.dumps(dataclasses.asdict(report)))
 
 
+def _keep_freed_memory() -> None:
+    """Has the C library keep the memory of one image for the next.
+
+    Else it would give most of it back to the system, to get it anew page by page: a third of the
+    time that an image takes. glibc learns what to keep from the largest block that was freed, up to
+    32 MiB; other libraries do as they do. mallopt(3), M_MMAP_THRESHOLD.
+    """
+    np.empty(_LARGEST_TO_KEEP, np.uint8)  # which is not touched, so takes no memory
+
+
+_LARGEST_TO_KEEP = 31 << 20
+
+
 def _attempt(
     shard: Shard,
     settings: Settings,
@@ -154,33 +169,55 @@ def _attempt(
     Returns:
       What became of them; None where one more is spoiled, so that the file must not be used.
     """
-    shape = layout(settings.data, settings.ingest)
+    shape, reader = layout(settings.data, settings.ingest), Reader(*settings)
     images = records = repeats = 0
     set_aside, rows = [], []
+    measured: list[measuring.Measurement] = []
+    together = measuring.together(shape)
     with path.open("wb") as file:
         for placed in shard.samples:
             key = placed.sample.key
             if key in spoiled:
                 set_aside.append(spoiled[key])
                 continue
-            before, measured = records, Measurement(shape)
+            began = file.tell()
             try:
-                for part in read_parts(placed, *settings):
-                    measured.look(part.image, part.start, part.size)
-                    for record in part.records:
-                        tfrecord.write(file, encode_in_parts(record, shape))
-                        measured.add(record)
-                        records += 1
-                        repeats += record.repeats - 1
+                image, its_records, its_repeats = _write_sample(file, placed, reader, shape)
                 images += 1
-                rows.append(measured.row(shard.split))
+                records += its_records
+                repeats += its_repeats
+                measured.append(image)
+                if len(measured) == together:
+                    rows += measuring.rows(measured, shard.split)
+                    measured.clear()
             except SampleError as error:
-                if records > before:
+                if file.tell() > began:
                     spoiled[key] = error.set_aside
                 else:
                     set_aside.append(error.set_aside)
             tell(key)
             if key in spoiled:
                 return None
+    rows += measuring.rows(measured, shard.split)
     image_rows.write(image_rows.part(shard.path, shard.split), rows)
     return ShardReport(shard.split, images, records, tuple(set_aside), repeats)
+
+
+def _write_sample(
+    file: BinaryIO, placed: Placed, reader: Reader, shape: Layout
+) -> tuple[measuring.Measurement, int, int]:
+    """Writes the records of one sample; what is known of it, their number, and their repeats.
+
+    A function of its own, so that its pixels are forgotten before the next image is read: that then
+    takes their memory, which the processor has at hand.
+    """
+    measured = measuring.Measurement(shape)
+    records = repeats = 0
+    for part in reader.parts(placed):
+        measured.look(part.image, part.start, part.size)
+        for record in part.records:
+            tfrecord.write(file, encode_in_parts(record, shape))
+            measured.add(record)
+            records += 1
+            repeats += record.repeats - 1
+    return measured, records, repeats

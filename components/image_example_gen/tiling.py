@@ -92,10 +92,13 @@ def cut_labels(
       outside: the value in the margin and past the image's end.
 
     Returns:
-      [S, S] of the piece's dtype, S = tile + 2 * margin.
+      [S, S] of the piece's dtype, S = tile + 2 * margin; a view where there is nothing outside.
     """
-    labels = np.full((tile + 2 * margin, tile + 2 * margin), outside, piece.dtype)
+    side = tile + 2 * margin
     y, x = (at - origin for at, origin in zip(start, corner))
     core = piece[y : y + tile, x : x + tile]
+    if core.shape == (side, side):
+        return core
+    labels = np.full((side, side), outside, piece.dtype)
     labels[margin : margin + core.shape[0], margin : margin + core.shape[1]] = core
     return labels

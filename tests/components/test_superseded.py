@@ -9,8 +9,7 @@ import pytest
 import tensorflow as tf
 
 from components import tfrecord
-from components.image_example_gen import image_rows, image_table
-from components.image_example_gen.measuring import Measurement
+from components.image_example_gen import image_rows, image_table, measuring
 from components.records import IGNORE, Layout, Record, encode
 from components.run_report import looks, splits
 from components.superseded import of_files, superseded
@@ -33,10 +32,10 @@ def span(folder: Path, number: int, images: dict[str, tuple[int, int]], split="t
             mask = np.full((4, 4), label, np.uint8)
             record = Record(image, mask, f"{name}/{key}", f"sha {key}", (4, 4), span=number)
             tfrecord.write(stream, encode(record, LAYOUT))
-            measured = Measurement(LAYOUT)
+            measured = measuring.Measurement(LAYOUT)
             measured.look(image, (0, 0), image.shape[:2])
             measured.add(record)
-            rows.append(measured.row(split))
+            rows.append(measuring.rows([measured], split)[0])
     top = file.parent.parent
     image_rows.write(top / "part", rows)
     image_table.gather([top / "part"], top / image_table.FILE)

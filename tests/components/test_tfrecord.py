@@ -66,10 +66,19 @@ def test_values_of_a_mask_are_counted() -> None:
     assert tallies.count_values(np.zeros((0, 4), np.uint8)).sum() == 0
 
 
+@pytest.mark.parametrize("values", [(0,), (2, 255), (0, 1, 2, 3, 4, 5, 255), (0, 77), (6, 254)])
+def test_values_are_counted_whichever_they_are(values: tuple[int, ...]) -> None:
+    mask = np.random.default_rng(0).choice(np.array(values, np.uint8), (31, 45))
+    exact = {value: int((mask == value).sum()) for value in values}
+    found = tallies.count_values(mask)
+    assert {value: int(found[value]) for value in np.flatnonzero(found)} == exact
+
+
 def test_more_pixels_than_a_float_counts_are_counted() -> None:
     mask = np.zeros((2**12 + 1, 2**12), np.uint8)
     mask[0, 0] = 1
     assert tallies.count_values(mask)[:2].tolist() == [2**24 + 2**12 - 1, 1]
+    assert tallies.count_values(mask + np.uint8(7))[7:9].tolist() == [2**24 + 2**12 - 1, 1]
 
 
 @pytest.mark.parametrize(("dtype", "top"), [("uint8", 255), ("uint16", 65535)])

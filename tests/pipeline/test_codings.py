@@ -11,7 +11,7 @@ from PIL import Image
 
 from components.image_example_gen import sources
 from components.image_example_gen.config import DataConfig
-from components.image_example_gen.reading import read_pair
+from components.image_example_gen.reading import Reader
 from pipeline import codings, colour_names, config, planning
 from tests.pipeline.test_planning import shown
 
@@ -42,7 +42,7 @@ def written(findings: planning.Findings, folder: Path) -> DataConfig:
 
 
 def first_mask(data: DataConfig) -> np.ndarray:
-    return read_pair(sources.of(data).listing(data).samples[0], data).mask
+    return Reader(data).pair(sources.of(data).listing(data).samples[0]).mask
 
 
 def test_palettes_among_colours(tmp_path: Path):
@@ -110,7 +110,7 @@ def test_few_objects_are_numbered(tmp_path: Path):
         in findings.evidence()
     )
     data = written(findings, tmp_path)
-    found = read_pair(sources.of(data).listing(data).samples[0], data)
+    found = Reader(data).pair(sources.of(data).listing(data).samples[0])
     assert found.instances is not None
     np.testing.assert_array_equal(found.instances, objects(5))
     np.testing.assert_array_equal(found.mask, objects(5) > 0)
@@ -123,7 +123,7 @@ def test_objects_may_be_told_apart_by_colours(tmp_path: Path):
         pair(tmp_path / "data", number, colours[objects(12 + number)])
     findings = planning.inspect(tmp_path / "data")
     assert findings.data.coding == "objects"
-    found = read_pair(sources.of(findings.data).listing(findings.data).samples[0], findings.data)
+    found = Reader(findings.data).pair(sources.of(findings.data).listing(findings.data).samples[0])
     assert found.instances is not None
     assert found.instances.max() == 12
     np.testing.assert_array_equal(found.mask, objects(12) > 0)

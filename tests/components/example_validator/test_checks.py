@@ -8,9 +8,8 @@ import pytest
 
 from components.example_validator import checks
 from components.example_validator.config import ChecksConfig
-from components.image_example_gen import image_table
+from components.image_example_gen import image_table, measuring
 from components.image_example_gen.duplicates import Near
-from components.image_example_gen.measuring import Measurement
 from components.records import IGNORE, Layout, Record
 
 CLASSES = ("background", "cell")
@@ -31,10 +30,10 @@ def images(
 
 
 def row(source: str, pixels: np.ndarray, mask: np.ndarray) -> dict:
-    measured = Measurement(Layout(1, "uint8", CLASSES))
+    measured = measuring.Measurement(Layout(1, "uint8", CLASSES))
     measured.look(pixels, (0, 0), pixels.shape[:2])
     measured.add(Record(pixels, mask, source, "", mask.shape))
-    return measured.row("train")
+    return measuring.rows([measured], "train")[0]
 
 
 def two(**changes: float) -> list[tuple[str, str]]:
@@ -133,11 +132,11 @@ def test_an_ordinary_split_of_real_images_raises_no_alarm(
         for file in files:
             image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
             mask = cv2.imread(str(shared_data / folder / labels / file.name), -1) == 0
-            measured = Measurement(layout)
+            measured = measuring.Measurement(layout)
             pixels = cv2.add(image, brighter)[..., None]
             measured.look(pixels, (0, 0), pixels.shape[:2])
             measured.add(Record(pixels, mask.astype(np.uint8), file.stem, "", mask.shape))
-            rows.append(measured.row("train"))
+            rows.append(measuring.rows([measured], "train")[0])
         return checks.Images("images", pa.Table.from_pylist(rows, schema=image_table.SCHEMA))
 
     files = sorted((shared_data / folder / "images").iterdir())

@@ -13,8 +13,7 @@ from components.errors import InputError
 from components.example_validator import checks
 from components.example_validator.config import ChecksConfig
 from components.example_validator.executor import Executor, explain
-from components.image_example_gen import duplicates, image_rows, image_table
-from components.image_example_gen.measuring import Measurement
+from components.image_example_gen import duplicates, image_rows, image_table, measuring
 from components.records import DESCRIPTIVE_FEATURES, Layout, Record
 
 GOOD: dict[str, Any] = {
@@ -82,11 +81,11 @@ def test_what_the_images_are_like_is_written_down_or_stops(tmp_path: Path) -> No
     Path(examples.uri).mkdir()
     rows = []
     for name in ("one", "two"):
-        measured = Measurement(Layout(1, "uint8", ("a", "b")))
+        measured = measuring.Measurement(Layout(1, "uint8", ("a", "b")))
         flat, mask = np.full((4, 4, 1), 9, np.uint8), np.eye(4, dtype=np.uint8)
         measured.look(flat, (0, 0), flat.shape[:2])
         measured.add(Record(flat, mask, name, "", (4, 4)))
-        rows.append(measured.row("train"))
+        rows.append(measuring.rows([measured], "train")[0])
     image_rows.write(Path(examples.uri) / "part", rows)
     image_table.gather([Path(examples.uri) / "part"], Path(examples.uri) / image_table.FILE)
     duplicates.write(Path(examples.uri) / duplicates.FILE, [duplicates.Near("e", "t", 1.0)])

@@ -170,7 +170,7 @@ def test_boxes_alone_are_no_masks(tmp_path: Path):
 
 
 def test_another_size_is_refused(tmp_path: Path):
-    from components.image_example_gen.reading import SampleError, read_pair
+    from components.image_example_gen.reading import Reader, SampleError
 
     picture(tmp_path / "a.png", (7, 5))
     dump(tmp_path / "x.json", annotation())
@@ -178,7 +178,7 @@ def test_another_size_is_refused(tmp_path: Path):
     config = data(tmp_path, **keys)
     (sample,) = sources.listing(config).samples
     with pytest.raises(SampleError, match=r"x.json: image a: annotations are of 6x5, image is 7x5"):
-        read_pair(sample, config)
+        Reader(config).pair(sample)
 
 
 def test_a_large_file_is_never_held_whole(tmp_path: Path):

@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.image_example_gen import duplicates, image_table
-from components.image_example_gen.measuring import Measurement
+from components.image_example_gen import duplicates, image_table, measuring
 from components.records import Layout, Record
 
 
@@ -21,11 +20,11 @@ def picture(seed: int, size: int = 96) -> np.ndarray:
 def table(images: dict[str, np.ndarray]) -> pa.Table:
     rows = []
     for name, image in images.items():
-        measured = Measurement(Layout(3, "uint8", ("a", "b")))
+        measured = measuring.Measurement(Layout(3, "uint8", ("a", "b")))
         mask = np.zeros(image.shape[:2], np.uint8)
         measured.look(image, (0, 0), image.shape[:2])
         measured.add(Record(image, mask, name, "", image.shape[:2]))
-        rows.append(measured.row("train"))
+        rows.append(measuring.rows([measured], "train")[0])
     return pa.Table.from_pylist(rows, schema=image_table.SCHEMA)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.image_example_gen.measuring import GRID, Measurement, bins, difference_hash
+from components.image_example_gen.measuring import GRID, Measurement, bins, difference_hashes, rows
 from components.records import IGNORE, Layout, Record
 from tests.components.tiles import tiles
 
@@ -15,7 +15,7 @@ def measure(image: np.ndarray, mask: np.ndarray, tile: int, margin: int = 0) -> 
         record = Record(pixels, labels, "a", "0f", mask.shape, start, margin, group="g", span=3)
         measured.look(record.core_pixels, start, mask.shape)
         measured.add(record)
-    return measured.row("train")
+    return rows([measured], "train")[0]
 
 
 def test_a_row_by_hand() -> None:
@@ -94,8 +94,8 @@ def test_an_image_of_one_colour_shows_nothing() -> None:
 
 def test_the_hash_says_where_it_gets_brighter_to_the_right() -> None:
     rising = np.tile(np.arange(18, dtype=np.int8), (16, 1))
-    assert difference_hash(rising) == -1  # all 64 bits set
-    assert difference_hash(rising[:, ::-1].copy()) == 0
+    assert difference_hashes(rising[None]).tolist() == [-1]  # all 64 bits set
+    assert difference_hashes(rising[None, :, ::-1]).tolist() == [0]
     assert rising.shape == GRID
 
 

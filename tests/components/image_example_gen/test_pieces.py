@@ -12,11 +12,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from components.image_example_gen import decode, pieces
+from components.image_example_gen import decode, measuring, pieces
 from components.image_example_gen.config import DataConfig, layout
 from components.image_example_gen.ingest_config import IngestConfig
-from components.image_example_gen.measuring import Measurement
-from components.image_example_gen.reading import SampleError, read_parts, read_sample
+from components.image_example_gen.reading import Reader, SampleError
 from components.image_example_gen.shards import Settings, Shard, take_reports, write
 from components.image_example_gen.sources import paired, stack
 from components.image_example_gen.sources.contract import Box, Reference
@@ -81,7 +80,7 @@ def test_a_large_image_gives_the_records_that_a_small_one_gives(
     make_tiff(tmp_path, "a", tile)
     data, ingest = objects_of(tmp_path), IngestConfig(**options)
     shape = layout(data, ingest)
-    whole = [encode(record, shape) for record in read_sample(placed_of(data), data, ingest)]
+    whole = [encode(record, shape) for record in Reader(data, ingest).records(placed_of(data))]
 
     boxes = []
     monkeypatch.setattr(pieces, "LARGE", 100 * 100)
@@ -93,7 +92,9 @@ def test_a_large_image_gives_the_records_that_a_small_one_gives(
         return decode_image(path, page, box)
 
     monkeypatch.setattr(decode, "decode_image", watched)
-    assert [encode(record, shape) for record in read_sample(placed_of(data), data, ingest)] == whole
+    assert [
+        encode(record, shape) for record in Reader(data, ingest).records(placed_of(data))
+    ] == whole
     assert None not in boxes
     assert len(boxes) > 1 or ingest.tile > max(SIZE)
 
@@ -104,9 +105,9 @@ def test_border_labels_agree_between_pieces(tmp_path: Path, small_pieces, monkey
         update={"instances": "border", "border_width": 3, "ignore": ("border",)}
     )
     ingest = IngestConfig(tile=32)
-    in_pieces = [record.mask for record in read_sample(placed_of(data), data, ingest)]
+    in_pieces = [record.mask for record in Reader(data, ingest).records(placed_of(data))]
     monkeypatch.setattr(pieces, "LARGE", 2**24)
-    whole = [record.mask for record in read_sample(placed_of(data), data, ingest)]
+    whole = [record.mask for record in Reader(data, ingest).records(placed_of(data))]
     np.testing.assert_array_equal(in_pieces, whole)
 
 
@@ -121,14 +122,14 @@ def test_a_mask_of_another_format_is_read_once_whole(tmp_path: Path, small_piece
         paired, "read_labels", lambda *args: reads.append(args) or read_labels(*args)
     )
     data = objects_of(tmp_path)
-    records = list(read_sample(placed_of(data), data, IngestConfig(tile=64)))
+    records = list(Reader(data, IngestConfig(tile=64)).records(placed_of(data)))
     assert len(reads) == 1
     np.testing.assert_array_equal(records[1].mask, mask[:64, 64:128] > 0)
 
     # Past what may be read at once it is refused, and the reason says what to do.
     monkeypatch.setattr(pieces, "MAX_PIXELS", 100 * 100)
     with pytest.raises(SampleError, match=r"masks/a.png: labels of 230x150 .* from a tiled TIFF"):
-        next(read_sample(placed_of(data), data, IngestConfig(tile=64)))
+        next(Reader(data, IngestConfig(tile=64)).records(placed_of(data)))
 
 
 def test_a_mask_of_another_size_is_refused_before_the_first_record(tmp_path: Path, small_pieces):
@@ -136,14 +137,14 @@ def test_a_mask_of_another_size_is_refused_before_the_first_record(tmp_path: Pat
     tifffile.imwrite(tmp_path / "masks/a.tif", np.zeros((150, 229), np.uint8), tile=(16, 16))
     data = objects_of(tmp_path)
     with pytest.raises(SampleError, match=r"masks/a.tif: mask is 229x150, image is 230x150"):
-        next(read_sample(placed_of(data), data, IngestConfig(tile=64)))
+        next(Reader(data, IngestConfig(tile=64)).records(placed_of(data)))
 
 
 def test_objects_that_only_components_tell_apart_are_not_numbered(tmp_path: Path, small_pieces):
     make_tiff(tmp_path, "a")
     data = objects_of(tmp_path).model_copy(update={"coding": "values"})
     with pytest.raises(SampleError, match=r"not searched for them; set ingest.instances: false"):
-        next(read_sample(placed_of(data), data, IngestConfig(tile=64, instances=True)))
+        next(Reader(data, IngestConfig(tile=64, instances=True)).records(placed_of(data)))
 
 
 def test_an_image_that_proves_bad_amid_its_tiles_leaves_no_record(tmp_path: Path, small_pieces):
@@ -159,7 +160,7 @@ def test_an_image_that_proves_bad_amid_its_tiles_leaves_no_record(tmp_path: Path
     file.write_bytes(raw)
     data, ingest = objects_of(tmp_path), IngestConfig(tile=64)
     placed = [Placed(sample, TRAIN, "g", "") for sample in paired.listing(data).samples]
-    some = read_sample(placed[1], data, ingest)
+    some = Reader(data, ingest).records(placed[1])
     assert next(some).tile == (0, 0)
     with pytest.raises(SampleError, match=r"images/b.tif: corrupt TIFF"):
         list(some)
@@ -189,15 +190,15 @@ def test_a_large_image_has_one_digest_in_whatever_file(tmp_path: Path, small_pie
 
     def row(name: str) -> dict:
         data = objects_of(tmp_path / name)
-        measured = Measurement(layout(data, IngestConfig(tile=32)))
+        measured = measuring.Measurement(layout(data, IngestConfig(tile=32)))
         parts = 0
-        for part in read_parts(placed_of(data), data, IngestConfig(tile=32, margin=8)):
+        for part in Reader(data, IngestConfig(tile=32, margin=8)).parts(placed_of(data)):
             measured.look(part.image, part.start, part.size)
             for record in part.records:
                 measured.add(record)
             parts += 1
         assert parts > 1
-        return {**measured.row(TRAIN), "sha256": ""}
+        return {**measuring.rows([measured], TRAIN)[0], "sha256": ""}
 
     assert row("whole") == row("pieces")
 
@@ -208,7 +209,7 @@ def test_a_truncated_image_is_refused_before_the_first_record(tmp_path: Path, sm
     file.write_bytes(file.read_bytes()[:-1000])
     data = objects_of(tmp_path)
     with pytest.raises(SampleError, match=r"images/a.tif: truncated TIFF: \d+ of 150 tiles"):
-        next(read_sample(placed_of(data), data, IngestConfig(tile=64)))
+        next(Reader(data, IngestConfig(tile=64)).records(placed_of(data)))
 
 
 def test_pieces_have_the_tiles_of_the_grid_in_its_order(tmp_path: Path, small_pieces):
@@ -249,7 +250,7 @@ def test_rare_classes_are_shown_more_often_in_training_alone(tmp_path: Path):
         ingest = IngestConfig(
             tile=128, oversample={"classes": ["rare"], "times": 3, "min_pixels": least}
         )
-        records = list(read_sample(placed_of(data, split), data, ingest))
+        records = list(Reader(data, ingest).records(placed_of(data, split)))
         assert [record.repeats for record in records[:2]] == repeats
 
 
@@ -275,7 +276,7 @@ def test_memory_is_bounded_by_the_piece_and_not_by_the_image(tmp_path: Path):
     placed = placed_of(data)
     tracemalloc.start()
     try:
-        records = itertools.islice(read_sample(placed, data, IngestConfig(margin=32)), 300)
+        records = itertools.islice(Reader(data, IngestConfig(margin=32)).records(placed), 300)
         (*_, last) = records  # the third row of 128 tiles
         _, peak = tracemalloc.get_traced_memory()
     finally:

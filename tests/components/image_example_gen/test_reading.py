@@ -10,7 +10,7 @@ from components.errors import BadFileError
 from components.image_example_gen import sources
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.ingest_config import IngestConfig
-from components.image_example_gen.reading import SampleError, fit, read_sample
+from components.image_example_gen.reading import Reader, SampleError, fit
 from components.image_example_gen.sources import paired
 from components.image_example_gen.splitting import Placed
 from components.records import IGNORE
@@ -66,7 +66,7 @@ def test_records_of_a_sample(tmp_path: Path):
     make_pair(tmp_path, "a", seed=0, size=(5, 3))
     data = data_of(tmp_path)
     (sample,) = paired.listing(data).samples
-    records = list(read_sample(Placed(sample, "train", "g", "abc"), data, IngestConfig(tile=4)))
+    records = list(Reader(data, IngestConfig(tile=4)).records(Placed(sample, "train", "g", "abc")))
     # 5 columns in tiles of 4: two tiles, the second with one column of the image.
     assert [record.tile for record in records] == [(0, 0), (0, 4)]
     assert [int((record.mask != IGNORE).sum()) for record in records] == [12, 3]
@@ -87,7 +87,7 @@ def test_the_file_at_fault_is_named(bad_folder: Path):
         ("other_size", "masks/other_size.png"),
     ):
         with pytest.raises(SampleError) as caught:
-            next(read_sample(Placed(by_key[key], "train", "g", ""), data, IngestConfig()))
+            next(Reader(data, IngestConfig()).records(Placed(by_key[key], "train", "g", "")))
         assert caught.value.set_aside.file == file
 
 
@@ -116,6 +116,6 @@ def test_a_list_may_say_which_delivery_an_image_is_of(tmp_path: Path) -> None:
     )
     (sample,) = sources.listing(data).samples
     placed = Placed(sample, "train", "a", "0" * 64)
-    assert [record.span for record in read_sample(placed, data, IngestConfig(tile=4))] == [7]
+    assert [record.span for record in Reader(data, IngestConfig(tile=4)).records(placed)] == [7]
     # Where deliveries are folders or lists of their own, these are numbered.
-    assert [record.span for record in read_sample(placed, data, IngestConfig(tile=4), 9)] == [9]
+    assert [record.span for record in Reader(data, IngestConfig(tile=4), 9).records(placed)] == [9]

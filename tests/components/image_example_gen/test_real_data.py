@@ -13,7 +13,7 @@ from PIL import Image
 from components.image_example_gen import sources
 from components.image_example_gen.config import DataConfig
 from components.image_example_gen.ingest_config import IngestConfig
-from components.image_example_gen.reading import read_pair
+from components.image_example_gen.reading import Reader
 from components.image_example_gen.sources.contract import Sample
 from components.records import IGNORE
 from pipeline import planning
@@ -92,7 +92,7 @@ def test_masks_agree_with_another_reader(
     assert not listing.lone_images
     assert not listing.lone_masks
     for sample in listing.samples:
-        pair = read_pair(sample, data)
+        pair = Reader(data).pair(sample)
         np.testing.assert_array_equal(pair.mask, expected(sample))
         picture = opened(sample.image.path, "L" if data.channels == 1 else "RGB")
         np.testing.assert_array_equal(pair.image, picture.reshape(pair.image.shape))
@@ -102,7 +102,7 @@ def test_masks_agree_with_another_reader(
 def test_each_nucleus_is_an_instance(shared_data: Path):
     data = proposed(shared_data / "dsb2018")
     for sample in sources.of(data).listing(data).samples[:10]:
-        pair = read_pair(sample, data)
+        pair = Reader(data).pair(sample)
         assert pair.instances is not None
         files = [sample.mask, *sample.further]
         # These masks do not overlap, so each file is one number whole.
