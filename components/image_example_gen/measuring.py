@@ -106,12 +106,9 @@ class Measurement:
             image[::step, ::step, channel].astype(np.float32)
             for channel in range(min(3, image.shape[2]))
         )
-        rows, columns = (
-            _overlap(begin, extent, step, total, cells)
-            for begin, extent, total, cells in zip(start, image.shape, size, GRID)
-        )
+        rows, columns, covered = _overlaps(start, image.shape[:2], step, size)
         self._grid += rows @ grey @ columns.T
-        self._covered += np.outer(rows.sum(axis=1), columns.sum(axis=1))
+        self._covered += covered
 
 
 def together(layout: Layout) -> int:
@@ -249,6 +246,21 @@ def _thumbnails(cells: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
+def _overlaps(
+    start: tuple[int, int], extent: tuple[int, int], step: int, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How much of each sampled row, column and pixel lies in each row, column and cell of `GRID`.
+
+    Returns:
+      float32 [cells, rows], [cells, columns] and float32 `GRID`.
+    """
+    rows, columns = (
+        _overlap(begin, some, step, total, cells)
+        for begin, some, total, cells in zip(start, extent, size, GRID)
+    )
+    return rows, columns, np.outer(rows.sum(axis=1), columns.sum(axis=1))
+
+
 def _overlap(start: int, extent: int, step: int, total: int, cells: int) -> np.ndarray:
     """How much of each sampled row lies in each cell, float32 [cells, rows]."""
     first = start + np.arange(0, extent, step, dtype=np.float64)

@@ -31,7 +31,7 @@ def large(image: Reference) -> Extent | None:
     Raises:
       BadFileError: it is one of these, and the file is damaged or not complete.
     """
-    if place(image.path).suffix.lower() not in tiff.SUFFIXES:
+    if not image.path.lower().endswith(tiff.SUFFIXES):
         return None
     extent = decode.extent(place(image.path), image.page)
     if extent is None or not extent.in_windows or extent.height * extent.width <= LARGE:

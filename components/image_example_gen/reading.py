@@ -279,7 +279,8 @@ def fit(
     Raises:
       BadFileError: the image does not fit.
     """
-    if image.dtype.name != dtype:
+    # NumPy takes long to name a type, and swapped bytes are the same one.
+    if image.dtype != dtype and image.dtype.name != dtype:
         raise BadFileError(f"{image.dtype} image in a data set of {dtype} images")
     if dtype == "float32" and not np.isfinite(image).all():
         raise BadFileError("holds values that are not finite")

@@ -274,7 +274,7 @@ class RemotePath:
 
 def parse(text: str) -> Path | RemotePath:
     """The path that a text means; file:// is this machine's."""
-    match = _URL.fullmatch(text)
+    match = _URL.fullmatch(text) if "://" in text else None
     if match is None:
         return Path(text)
     scheme, rest = match[1].lower(), match[2]

@@ -15,6 +15,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, Pipe
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 from components.image_example_gen import shards
 from components.image_example_gen.engine.crew import Crew
-from components.image_example_gen.engine.telling import one_more
+from components.image_example_gen.engine.telling import more
 from components.image_example_gen.shards import Settings, Shard
 from components.places import is_remote, place, use
 
@@ -87,8 +88,8 @@ class Helper:
         elsewhere = is_remote(place(shard.path)) or is_remote(place(settings.data.path or ""))
         try:
             self._pipe.send((shard, settings, options if elsewhere else ()))
-            while (said := self._pipe.recv()) is None:
-                one_more()
+            while isinstance(said := self._pipe.recv(), int):
+                more(said)
         except (EOFError, OSError) as error:
             status = self._process.wait()
             hint = "; where memory is short, set beam.workers lower" if status == -9 else ""
@@ -141,7 +142,7 @@ def working(crew: Crew, settings: Settings, files: int) -> list[Callable[[Shard]
     """
 
     def here(shard: Shard) -> None:
-        shards.write(shard, settings, one_more)
+        shards.write(shard, settings, more)
 
     workers = max(1, min(crew.workers, files))
     if crew.mode == "threads":
@@ -185,11 +186,25 @@ _SIGNAL_OF_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 
 
 def _outcome(shard: Shard, settings: Settings, pipe: Connection) -> _Failed | str:
+    untold, told_at = 0, time.monotonic()
+
+    def tell() -> None:
+        nonlocal untold, told_at
+        untold += 1
+        # Each time wakes the parent, which is at work itself.
+        if time.monotonic() - told_at > _TELL_SECONDS:
+            pipe.send(untold)
+            untold, told_at = 0, time.monotonic()
+
     try:
-        shards.write(shard, settings, lambda: pipe.send(None))
+        shards.write(shard, settings, tell)
     except Exception as error:
         return _Failed(_sendable(error), traceback.format_exc())
+    pipe.send(untold)
     return _DONE
+
+
+_TELL_SECONDS = 0.3
 
 
 def _sendable(error: Exception) -> Exception:
