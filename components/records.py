@@ -168,18 +168,19 @@ class Record:
     @functools.cached_property
     def mask_counts(self) -> np.ndarray:
         """Pixels of each value of the mask within the core, int64 [256]; counted once."""
-        return tallies.count_values(self.mask[self.core()])
+        return tallies.count_values(self.mask[self.core])
 
     @functools.cached_property
     def sums(self) -> tuple[np.ndarray, np.ndarray]:
         """What `tallies.sums` says of the core's pixels; added up once."""
-        return tallies.sums(self.image[self.core()])
+        return tallies.sums(self.image[self.core])
 
     @functools.cached_property
     def core_pixels(self) -> np.ndarray:
         """The core's pixels in C order, [height, width, channels]; copied once."""
-        return np.ascontiguousarray(self.image[self.core()])
+        return np.ascontiguousarray(self.image[self.core])
 
+    @functools.cached_property
     def core(self) -> tuple[slice, slice]:
         """The rows and columns of `image` that are core pixels of the source."""
         height, width = self.mask.shape

@@ -40,8 +40,13 @@ def _text(value: str) -> bytes:
 
 def pixels(values: np.ndarray) -> Feature:
     """A feature of one string, the bytes of an array in C order, which are not copied."""
-    head = _VALUE + _varint(values.nbytes)
-    return b"\x0a" + _varint(len(head) + values.nbytes) + head, values
+    return _head_of_pixels(values.nbytes), values
+
+
+@functools.lru_cache(maxsize=1024)
+def _head_of_pixels(size: int) -> bytes:
+    head = _VALUE + _varint(size)
+    return b"\x0a" + _varint(len(head) + size) + head
 
 
 def floats(values: Iterable[float]) -> bytes:
@@ -65,22 +70,19 @@ def example(features: Mapping[str, Feature]) -> list[Part]:
     Args:
       features: what `octets`, `pixels`, `floats` and `integers` returned, by name.
     """
+    # Few parts, since each is a call of whoever checks or writes them.
     parts: list[Part] = []
+    text: list[bytes] = []
     for name in _sorted(tuple(features)):
         feature = features[name]
         if isinstance(feature, bytes):
-            parts.append(_entry(name, feature))
+            text.append(_entry(name, feature))
         else:
             head, values = feature
-            parts += [_head(name, len(head) + values.nbytes) + head, values]
-    # Few parts, since each is a call of whoever checks or writes them.
-    joined: list[Part] = [_VALUE + _varint(sum(map(_size, parts)))]
-    for part in parts:
-        if isinstance(part, bytes) and isinstance(joined[-1], bytes):
-            joined[-1] += part
-        else:
-            joined.append(part)
-    return joined
+            parts += [b"".join((*text, _head(name, len(head) + values.nbytes), head)), values]
+            text = []
+    parts.append(b"".join(text))
+    return [_VALUE + _varint(sum(map(_size, parts))) + parts[0], *parts[1:]]
 
 
 @functools.lru_cache(maxsize=64)
@@ -93,6 +95,7 @@ def _entry(name: str, feature: bytes) -> bytes:
     return _head(name, len(feature)) + feature
 
 
+@functools.lru_cache(maxsize=1024)
 def _head(name: str, size: int) -> bytes:
     """What stands before a feature of so many bytes."""
     key, length = _key(name), _varint(size)

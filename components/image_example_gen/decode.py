@@ -26,6 +26,7 @@ from components.errors import BadFileError
 from components.image_example_gen import decoders, tiff, windows
 from components.image_example_gen.decoders import Pixels
 from components.image_example_gen.sources.contract import Box
+from components.places import place, read_bytes
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", *tiff.SUFFIXES))
 """Endings, in lower case, of the files that can be decoded."""
@@ -43,12 +44,14 @@ _UNSUPPORTED = {
 _HEAD = 64
 
 
-def decode_image(path: Path | bytes, page: int | None = None, box: Box | None = None) -> np.ndarray:
+def decode_image(
+    path: Path | str | bytes, page: int | None = None, box: Box | None = None
+) -> np.ndarray:
     """Reads an image.
 
     Args:
-      path: a PNG, JPEG, BMP, GIF or TIFF file, or the bytes of one; its content counts, not its
-        ending.
+      path: a PNG, JPEG, BMP, GIF or TIFF file, as for `places.place`, or the bytes of one; its
+        content counts, not its ending.
       page: of a multi-page TIFF, from 0; None for a file of one image.
       box: the part that is wanted; where `extent` says so, no more than that is decoded.
 
@@ -64,7 +67,9 @@ def decode_image(path: Path | bytes, page: int | None = None, box: Box | None = 
     return array if array.ndim == 3 else array[..., np.newaxis]
 
 
-def decode_mask(path: Path | bytes, page: int | None = None, box: Box | None = None) -> np.ndarray:
+def decode_mask(
+    path: Path | str | bytes, page: int | None = None, box: Box | None = None
+) -> np.ndarray:
     """Reads the values of a mask; of a palette picture the indices, not the colours.
 
     Args:
@@ -85,7 +90,7 @@ def decode_mask(path: Path | bytes, page: int | None = None, box: Box | None = N
 
 
 def decode_values_or_colours(
-    path: Path | bytes, page: int | None = None, box: Box | None = None
+    path: Path | str | bytes, page: int | None = None, box: Box | None = None
 ) -> np.ndarray:
     """As `decode_mask`; but a file that holds colours gives these, uint8 [H, W, 3]."""
     array, palette, grey_by_palette = _decode(path, page, box)
@@ -111,7 +116,7 @@ def decode_values_or_colours(
 _EXACT = 2**53
 
 
-def decode_colours(path: Path, page: int | None = None, box: Box | None = None) -> np.ndarray:
+def decode_colours(path: Path | str, page: int | None = None, box: Box | None = None) -> np.ndarray:
     """Reads the colours of a mask: a palette is applied, grey is a colour too.
 
     Returns:
@@ -146,18 +151,20 @@ def extent(path: Path | bytes, page: int | None = None) -> windows.Extent | None
         return tiff.extent(file, page) if head[:4] in tiff.MAGIC else None
 
 
-def _decode(path: Path | bytes, page: int | None, box: Box | None) -> Pixels:
+def _decode(path: Path | str | bytes, page: int | None, box: Box | None) -> Pixels:
     if isinstance(path, bytes):
         data = path
-    elif path.suffix.lower() in tiff.SUFFIXES:
+    elif str(path).lower().endswith(tiff.SUFFIXES):
         # It may hold far more than the box, or the page.
-        with _opened(path) as (file, head):
+        with _opened(place(path)) as (file, head):
             if head[:4] in tiff.MAGIC:
                 return tiff.decode(file, page, box)
             data = file.read()
     else:
-        with _openly():
-            data = path.read_bytes()
+        try:
+            data = read_bytes(str(path))
+        except OSError as error:
+            raise _unopened(error) from error
     if data[:4] in tiff.MAGIC:
         return tiff.decode(io.BytesIO(data), page, box)
     if page is not None:
@@ -181,19 +188,17 @@ def _opened(path: Path | bytes) -> Iterator[tuple[BinaryIO, bytes]]:
     if isinstance(path, bytes):
         yield io.BytesIO(path), path[:_HEAD]
         return
-    with _openly(), path.open("rb") as file:
-        head = file.read(_HEAD)
-        file.seek(0)  # where tifffile takes the file to begin
-        yield file, head
-
-
-@contextmanager
-def _openly() -> Iterator[None]:
-    """Says of what cannot be opened that it cannot."""
     try:
-        yield
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            file.seek(0)  # where tifffile takes the file to begin
+            yield file, head
     except OSError as error:
-        raise BadFileError(f"cannot be opened: {error.strerror or error}") from error
+        raise _unopened(error) from error
+
+
+def _unopened(error: OSError) -> BadFileError:
+    return BadFileError(f"cannot be opened: {error.strerror or error}")
 
 
 def _what_it_is(head: bytes) -> str:

@@ -25,15 +25,14 @@ def read(mask: Reference, data: DataConfig) -> Labels:
     Raises:
       BadFileError: the file cannot be read, or is not of that coding.
     """
-    path = place(mask.path)
     if data.coding == "objects":
-        values = decode.decode_values_or_colours(path, mask.page, mask.box)
+        values = decode.decode_values_or_colours(mask.path, mask.page, mask.box)
         return numbered(values) if mask.box is None else _as_numbered(values)
     if data.coding == "values":
-        return Labels(decode.decode_mask(path, mask.page, mask.box))
+        return Labels(decode.decode_mask(mask.path, mask.page, mask.box))
     if data.coding == "colours" or names_colours(data):
-        return Labels(decode.decode_colours(path, mask.page, mask.box))
-    return Labels(decode.decode_values_or_colours(path, mask.page, mask.box))
+        return Labels(decode.decode_colours(mask.path, mask.page, mask.box))
+    return Labels(decode.decode_values_or_colours(mask.path, mask.page, mask.box))
 
 
 def names_colours(data: DataConfig) -> bool:

@@ -58,7 +58,7 @@ class Measurement:
           size: (height, width) of the whole image.
         """
         if not self._pixels:
-            self._digest.update(repr((size, image.shape[2], image.dtype)).encode())
+            self._digest.update(_beginning(size, image.shape[2], image.dtype))
             self._colour = image[0, 0].copy()
         self._pixels += image.shape[0] * image.shape[1]
         # Cheaper than a hash of every pixel; different images whose pieces agree in 32 bits, and in
@@ -109,6 +109,12 @@ class Measurement:
         rows, columns, covered = _overlaps(start, image.shape[:2], step, size)
         self._grid += rows @ grey @ columns.T
         self._covered += covered
+
+
+@functools.lru_cache(maxsize=64)
+def _beginning(size: tuple[int, int], channels: int, dtype: np.dtype) -> bytes:
+    """What a digest knows of an image beside its pixels."""
+    return repr((size, channels, dtype)).encode()
 
 
 def together(layout: Layout) -> int:

@@ -90,7 +90,7 @@ def join(
     """
     canvases: dict[Key, _Canvas] = {}
     for key, record in tiles(files, keys, layout):
-        core = record.core()
+        core = record.core
         masks = np.stack([record.mask, predict(record.image)], axis=-1)
         canvas = canvases.setdefault(key, _Canvas(record.source_size, layout.channels))
         canvas.add(record.tile, record.image[core], masks[core])

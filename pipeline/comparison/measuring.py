@@ -154,7 +154,7 @@ def classical(run: Recorded, keys: Sequence[Key]) -> dict[str, Measurement]:
                 predicted[name, key] = predict(picture.image)
         # Every labelled pixel counts, also where the method saw a reduced image.
         for key, record in joining.tiles(run.eval_files, some, run.layout):
-            mask = record.mask[record.core()]
+            mask = record.mask[record.core]
             step = pictures[key].reduction
             places = [
                 (start + np.arange(extent)) // step

@@ -19,7 +19,6 @@ from components.image_example_gen.config import DataConfig
 from components.image_example_gen.ordering import natural_key
 from components.image_example_gen.sources import folder, paired
 from components.image_example_gen.sources.contract import Labels, Listing, Reference, Sample
-from components.places import place
 
 CLASSES = ("background", "cell")
 
@@ -98,7 +97,7 @@ def read_labels(sample: Sample, data: DataConfig, size: tuple[int, int]) -> Labe
     With `data.unlabelled: ignore` what is no cell counts nowhere in a frame that is labelled in
     part: of which a marker of 01_GT/TRA lies in no cell, or of which there are no markers.
     """
-    numbers = decode.decode_mask(place(sample.mask.path), sample.mask.page, sample.mask.box)
+    numbers = decode.decode_mask(sample.mask.path, sample.mask.page, sample.mask.box)
     labels = label_files.numbered(numbers)
     cells = labels.values > 0
     region = None
@@ -111,7 +110,7 @@ def _in_part(sample: Sample, cells: np.ndarray) -> bool:
     if not sample.further:
         return True
     try:
-        markers = decode.decode_mask(place(sample.further[0].path))
+        markers = decode.decode_mask(sample.further[0].path)
     except BadFileError as error:
         raise BadFileError(f"{Path(sample.further[0].path).name}: {error}") from error
     if markers.shape != cells.shape:

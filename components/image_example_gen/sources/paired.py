@@ -97,7 +97,7 @@ def digest(image: Reference) -> str:
 
 def read_image(image: Reference) -> np.ndarray:
     """[H, W, C] of the file's dtype."""
-    return decode.decode_image(place(image.path), image.page, image.box)
+    return decode.decode_image(image.path, image.page, image.box)
 
 
 def read_labels(sample: Sample, data: DataConfig, size: tuple[int, int]) -> Labels:
