@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, BinaryIO, cast
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -25,12 +25,20 @@ def place(text: str | os.PathLike[str] | RemotePath) -> Path:
     return cast(Path, parse(os.fspath(text)))
 
 
-def read_bytes(name: str) -> bytes:
-    """All of a file, by its name as for `place`; pathlib takes longer than reading a small one."""
+def opened(name: str) -> BinaryIO:
+    """A file to be read in large pieces, by its name as for `place`.
+
+    pathlib, and a buffer that is filled first, take as long as reading a small file does.
+    """
     if "://" in name:
-        return place(name).read_bytes()
-    with open(name, "rb", buffering=0) as file:
-        return file.read()
+        return cast(BinaryIO, place(name).open("rb"))
+    return cast(BinaryIO, open(name, "rb", buffering=0))
+
+
+def read_bytes(name: str) -> bytes:
+    """All of a file, by its name as for `place`."""
+    with opened(name) as file:
+        return bytes(file.read())
 
 
 def is_remote(path: Path) -> bool:

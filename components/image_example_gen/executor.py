@@ -31,7 +31,7 @@ from components.image_example_gen.engine import helpers, options
 from components.image_example_gen.engine.crew import ALONE, DRAWN, Crew
 from components.image_example_gen.engine.exchange import exchange
 from components.image_example_gen.engine.telling import telling
-from components.image_example_gen.engine.writing import WriteShards
+from components.image_example_gen.engine.writing import WriteShards, packed
 from components.image_example_gen.frozen import Frozen
 from components.image_example_gen.ingest_config import IngestConfig
 from components.places import files_below, place, use
@@ -250,11 +250,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             write = WriteShards(shards.Settings(data, ingest, span.number), crew or ALONE)
             with telling(work), pipeline:
                 if crew:  # which shares the one element
-                    elements = pipeline | "Shards" >> beam.Create([work])
+                    elements = pipeline | "Shards" >> beam.Create([packed(work)])
                 else:
                     elements = (
                         pipeline
-                        | "Shards" >> beam.Create([[shard] for shard in work])
+                        | "Shards" >> beam.Create([packed([shard]) for shard in work])
                         | "Spread" >> beam.Reshuffle()
                     )
                 _ = elements | "Write" >> beam.ParDo(write)

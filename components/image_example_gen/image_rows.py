@@ -1,4 +1,4 @@
-"""The rows of one TFRecord file, beside the splits, until `image_table` gathers them.
+"""The rows of one TFRecord file, beside the splits, until `leaks` gathers them in `image_table`.
 
 JSON, since those who write records would import Arrow for it alone.
 """

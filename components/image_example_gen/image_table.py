@@ -6,7 +6,7 @@ Columns are read on their own, so that whoever compares digests does not read hi
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,42 +43,43 @@ SCHEMA = pa.schema(
 )
 
 
-def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = None) -> pa.Table:
-    """A table of rows.
-
-    Args:
-      rows: each with what `SCHEMA` names.
-      columns: which; all by default.
-    """
-    schema = _schema(columns)
-    picked = [{name: row[name] for name in schema.names} for row in rows]
-    return pa.Table.from_pylist(picked, schema=schema)
+def table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """A table of rows, each with what `SCHEMA` names."""
+    return pa.Table.from_pylist(list(rows), schema=SCHEMA)
 
 
-def _schema(columns: Sequence[str] | None) -> pa.Schema:
-    return pa.schema([SCHEMA.field(name) for name in columns]) if columns else SCHEMA
+def empty(columns: Sequence[str] | None = None) -> pa.Table:
+    """A table of no rows, and of these columns; of all by default."""
+    schema = pa.schema([SCHEMA.field(name) for name in columns]) if columns else SCHEMA
+    return schema.empty_table()
 
 
-def gather(parts: Sequence[Path], file: Path, without: frozenset[str] = frozenset()) -> None:
-    """Makes one file of parts, and removes them.
-
-    Args:
-      parts: that `image_rows.write` wrote, in the order of the rows.
-      file: what they become.
-      without: sources to leave out.
-    """
+def write(file: Path, tables: Iterable[pa.Table]) -> None:
+    """Writes a file of tables of all columns, in one step, so that nobody reads half of it."""
     stream = io.BytesIO()
     with pq.ParquetWriter(stream, SCHEMA, compression="zstd") as writer:
-        for one in parts:
-            rows = (row for row in image_rows.read(one) if row["source"] not in without)
-            writer.write_table(table(rows))
+        for some in _together(tables):
+            writer.write_table(pa.concat_tables(some))
     image_rows.put(file, stream.getvalue())
-    for one in parts:
-        one.unlink()
+
+
+def _together(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
+    """Tables that are written at once: as many of them as take little memory."""
+    some: list[pa.Table] = []
+    for one in tables:
+        some.append(one)
+        if sum(len(each) for each in some) >= _ROWS_AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+_ROWS_AT_ONCE = 4096
 
 
 def read(file: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Rows of a file that `gather` wrote.
+    """Rows of a file that `write` wrote.
 
     Args:
       file: it.
@@ -98,4 +99,4 @@ def of(uris: Iterable[str], columns: Sequence[str] | None = None) -> pa.Table:
     """
     files = [place(uri) / FILE for uri in uris]
     tables = [read(file, columns) for file in files if file.is_file()]
-    return pa.concat_tables(tables) if tables else _schema(columns).empty_table()
+    return pa.concat_tables(tables) if tables else empty(columns)

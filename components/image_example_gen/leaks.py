@@ -6,8 +6,9 @@ is rare, and cheaper than to decode every image twice.
 
 from __future__ import annotations
 
+import itertools
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,30 +48,27 @@ def separate(
       frozen: the evaluation set, where it is another span's.
     """
     parts = {split: _parts(uri, split) for split, uri in folders.items()}
-    # Each part is read once for all that is asked here.
-    tables = {
-        split: {part: image_table.table(image_rows.read(part), duplicates.COLUMNS) for part in some}
-        for split, some in parts.items()
-    }
+    held = [image_table.table(image_rows.read(part)) for part in parts[EVAL]]
     if frozen is None:
-        evaluating = _whole(tables[EVAL].values())
+        evaluating = _looks(held)
         pixels, sources = (evaluating[name].to_pylist() for name in ("pixels", "source"))
         known = {one: names[source] for one, source in zip(pixels, sources)}
     else:
         evaluating = image_table.of([frozen.uri], duplicates.COLUMNS)
         known = frozen.pixels
-    removed = _remove_twins(tables[TRAIN], known)
 
-    train = _whole(tables[TRAIN].values())
-    if removed.twins:
-        kept = [source not in removed.twins for source in train["source"].to_pylist()]
-        train = train.filter(kept)
-    duplicates.write(place(folders[TRAIN]) / duplicates.FILE, duplicates.near(train, evaluating))
-
-    for uri in dict.fromkeys(folders.values()):
-        own = [part for split, at in folders.items() if at == uri for part in parts[split]]
-        image_table.gather(own, place(uri) / image_table.FILE, frozenset(removed.twins))
-    return removed
+    train = _Train(known)
+    trained = train.without_twins(parts[TRAIN])
+    if folders[EVAL] == folders[TRAIN]:
+        trained = itertools.chain(trained, held)
+    else:
+        image_table.write(place(folders[EVAL]) / image_table.FILE, held)
+    image_table.write(place(folders[TRAIN]) / image_table.FILE, trained)
+    for part in itertools.chain.from_iterable(parts.values()):
+        part.unlink()
+    near = duplicates.near(_looks(train.looks), evaluating)
+    duplicates.write(place(folders[TRAIN]) / duplicates.FILE, near)
+    return train.removed
 
 
 def _parts(uri: str, split: str) -> list[Path]:
@@ -80,21 +78,40 @@ def _parts(uri: str, split: str) -> list[Path]:
     return sorted(file for file in folder.iterdir() if image_rows.is_part(file, split))
 
 
-def _whole(tables: Iterable[pa.Table]) -> pa.Table:
-    return pa.concat_tables([image_table.table([], duplicates.COLUMNS), *tables])
+def _looks(tables: Iterable[pa.Table]) -> pa.Table:
+    """What is compared of some images."""
+    columns = list(duplicates.COLUMNS)
+    return pa.concat_tables([image_table.empty(columns), *(one.select(columns) for one in tables)])
 
 
-def _remove_twins(tables: Mapping[Path, pa.Table], known: Mapping[str, str]) -> Removed:
-    """Rewrites the TFRecord files that hold pixel copies."""
-    twins: dict[str, str] = {}
-    records = repeats = 0
-    for part, table in tables.items():
-        found = duplicates.same_pixels(table, known.items())
-        if found:
-            lost = _leave_out(image_rows.shard_of(part, TRAIN), frozenset(found))
-            records, repeats = records + lost[0], repeats + lost[1]
-            twins |= found
-    return Removed(twins, records, repeats)
+class _Train:
+    """The train split, of whose images no more is kept than is compared.
+
+    Attributes:
+      looks: that, a table a part.
+      removed: what was taken out.
+    """
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self._known = known
+        self.looks: list[pa.Table] = []
+        self.removed = Removed({})
+
+    def without_twins(self, parts: Iterable[Path]) -> Iterator[pa.Table]:
+        """The rows of each part; rewrites the TFRecord files that hold pixel copies."""
+        for part in parts:
+            table = image_table.table(image_rows.read(part))
+            found = duplicates.same_pixels(table, self._known.items())
+            if found:
+                records, repeats = _leave_out(image_rows.shard_of(part, TRAIN), frozenset(found))
+                self.removed = Removed(
+                    {**self.removed.twins, **found},
+                    self.removed.records + records,
+                    self.removed.repeats + repeats,
+                )
+                table = table.filter([one not in found for one in table["source"].to_pylist()])
+            self.looks.append(table.select(list(duplicates.COLUMNS)))
+            yield table
 
 
 def _leave_out(shard: Path, sources: frozenset[str]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from components import tfrecord
-from components.image_example_gen import image_rows, image_table, measuring
+from components.image_example_gen import image_table, measuring
 from components.records import IGNORE, Layout, Record, encode
 from components.run_report import looks, splits
 from components.superseded import of_files, superseded
@@ -37,8 +37,7 @@ def span(folder: Path, number: int, images: dict[str, tuple[int, int]], split="t
             measured.add(record)
             rows.append(measuring.rows([measured], split)[0])
     top = file.parent.parent
-    image_rows.write(top / "part", rows)
-    image_table.gather([top / "part"], top / image_table.FILE)
+    image_table.write(top / image_table.FILE, [image_table.table(rows)])
     return str(top)
 
 

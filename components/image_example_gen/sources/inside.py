@@ -7,6 +7,7 @@ it, must not make Overtile read that file. What the configuration itself names i
 from __future__ import annotations
 
 import dataclasses
+import os
 import posixpath
 import re
 from collections.abc import Iterable
@@ -96,24 +97,24 @@ class Fence:
         assert data.path is not None, "only a data set that is somewhere has links"
         self._remote = is_remote(data.path)
         self._tops: list[Path] = [] if self._remote else _tops(data, data.path)
-        self._folders: dict[Path, bool] = {}
+        self._folders: dict[str, bool] = {}
 
-    def why_out(self, path: Path) -> str:
-        """Why a file must not be read; empty where it may."""
-        if self._remote or is_remote(path):
+    def why_out(self, name: str) -> str:
+        """Why a file of this name must not be read; empty where it may."""
+        if self._remote or ("://" in name and is_remote(place(name))):
             return ""
-        parent = path.parent
+        parent = os.path.dirname(name)
         if parent not in self._folders:
-            self._folders[parent] = _leads_out(parent, self._tops)
+            self._folders[parent] = _leads_out(Path(parent), self._tops)
         if self._folders[parent]:
             return "lies behind a link that leads out of the data set's folder; copy the files"
-        return IS_A_LINK if path.is_symlink() and _leads_out(path, self._tops) else ""
+        return IS_A_LINK if os.path.islink(name) and _leads_out(Path(name), self._tops) else ""
 
     def sorted_out(self, files: Iterable[Path], root: Path) -> tuple[list[Path], list[SetAside]]:
         """The files that may be read, and the others with the reason."""
         kept, out = [], []
         for file in files:
-            reason = self.why_out(file)
+            reason = self.why_out(str(file))
             if reason:
                 out.append(SetAside(Reference(str(file)).name(root), reason))
             else:
@@ -139,7 +140,7 @@ def fenced(listing: Listing, data: DataConfig) -> Listing:
     for sample in listing.samples:
         reason = ""
         for reference in _references(sample):
-            reason = fence.why_out(place(reference.path))
+            reason = fence.why_out(reference.path)
             if reason:
                 out.append(SetAside(reference.name(data.path), reason))
                 break

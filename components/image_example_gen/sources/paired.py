@@ -21,7 +21,7 @@ from components.image_example_gen.ordering import natural_key
 from components.image_example_gen.sources import folder, pairing
 from components.image_example_gen.sources.contract import Labels, Listing, Reference, Sample
 from components.image_example_gen.sources.scanning import Group, Side, groups, image_files
-from components.places import place
+from components.places import opened
 
 __all__ = ["digest", "files", "image_files", "listing", "read_image", "read_labels", "recognise"]
 
@@ -87,12 +87,16 @@ def digest(image: Reference) -> str:
     """SHA-256 of the file."""
     sha256 = hashlib.sha256()
     try:
-        with place(image.path).open("rb") as file:
-            while block := file.read(1 << 20):
+        with opened(image.path) as file:
+            while block := file.read(_BLOCK):
                 sha256.update(block)
     except OSError as error:
         raise BadFileError(f"cannot be opened: {error.strerror}") from error
     return sha256.hexdigest()
+
+
+# A larger one is more memory than the processor has at hand.
+_BLOCK = 1 << 18
 
 
 def read_image(image: Reference) -> np.ndarray:

@@ -13,7 +13,7 @@ from components.errors import InputError
 from components.example_validator import checks
 from components.example_validator.config import ChecksConfig
 from components.example_validator.executor import Executor, explain
-from components.image_example_gen import duplicates, image_rows, image_table, measuring
+from components.image_example_gen import duplicates, image_table, measuring
 from components.records import DESCRIPTIVE_FEATURES, Layout, Record
 
 GOOD: dict[str, Any] = {
@@ -86,8 +86,7 @@ def test_what_the_images_are_like_is_written_down_or_stops(tmp_path: Path) -> No
         measured.look(flat, (0, 0), flat.shape[:2])
         measured.add(Record(flat, mask, name, "", (4, 4)))
         rows.append(measuring.rows([measured], "train")[0])
-    image_rows.write(Path(examples.uri) / "part", rows)
-    image_table.gather([Path(examples.uri) / "part"], Path(examples.uri) / image_table.FILE)
+    image_table.write(Path(examples.uri) / image_table.FILE, [image_table.table(rows)])
     duplicates.write(Path(examples.uri) / duplicates.FILE, [duplicates.Near("e", "t", 1.0)])
 
     assert validate(tmp_path / "1", {"train": GOOD}, examples) == ""

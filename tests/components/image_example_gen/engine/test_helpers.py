@@ -14,7 +14,7 @@ import pytest
 from components.errors import SetAside
 from components.image_example_gen.engine import helpers, telling
 from components.image_example_gen.engine.crew import Crew
-from components.image_example_gen.engine.writing import WriteShards
+from components.image_example_gen.engine.writing import WriteShards, packed
 from components.image_example_gen.ingest_config import IngestConfig
 from components.image_example_gen.reading import SampleError
 from components.image_example_gen.shards import Settings, Shard, take_reports, write
@@ -95,7 +95,7 @@ def test_an_interrupt_waits_for_the_files_that_are_begun_and_no_more(
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
         with pytest.raises(KeyboardInterrupt):
-            WriteShards(settings, Crew(2, "threads")).process([Shard("x", TRAIN, ())] * 20)
+            WriteShards(settings, Crew(2, "threads")).process(packed([Shard("x", TRAIN, ())] * 20))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
