@@ -216,8 +216,9 @@ def _write_sample(
     for part in reader.parts(placed):
         measured.look(part.image, part.start, part.size)
         for record in part.records:
-            tfrecord.write(file, encode_in_parts(record, shape))
+            encoded = encode_in_parts(record, shape)
             measured.add(record)
+            tfrecord.write(file, encoded)
             records += 1
             repeats += record.repeats - 1
     return measured, records, repeats
