@@ -8,9 +8,11 @@ from pathlib import Path
 
 from components.errors import BadFileError, SetAside
 from components.image_example_gen.sources.contract import Sample, Source
+from components.places import is_remote
 
-# Hashing waits for the disk, or the network, more than for a core.
-_READERS = 8
+# Hashing waits for the disk, or the network, more than for a core; but threads that find all in
+# memory hinder each other.
+_READERS, _READERS_ELSEWHERE = 4, 8
 # Files a thread is handed at a time: hashing a small one takes less than handing it over.
 _AT_ONCE = 16
 
@@ -28,7 +30,7 @@ def digests(
 
     parts = [samples[first : first + _AT_ONCE] for first in range(0, len(samples), _AT_ONCE)]
     found, unreadable = {}, []
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(_READERS_ELSEWHERE if is_remote(root) else _READERS) as pool:
         for some, told in zip(parts, pool.map(digest, parts), strict=True):
             for sample, one in zip(some, told, strict=True):
                 if isinstance(one, SetAside):

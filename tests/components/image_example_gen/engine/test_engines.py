@@ -135,18 +135,18 @@ def test_records_in_a_shared_folder_are_brought_to_the_artifact(
 
 
 def test_processes_are_for_many_images() -> None:
-    # Of masks two threads take 0.0034 s an image, two processes 0.0025 s and half of 0.7 s to
-    # start: even at 0.35 / 0.0009 = 388.9.
-    assert fastest(drawn=False, images=388, workers=2) == Crew(2, "threads")
-    assert fastest(drawn=False, images=389, workers=2) == Crew(2, "processes")
-    # Of outlines 0.013 s, and 0.011 s: even at 175.
-    assert fastest(drawn=True, images=174, workers=2) == Crew(2, "threads")
-    assert fastest(drawn=True, images=176, workers=2) == Crew(2, "processes")
+    # Of masks two threads take 0.0038 s an image, two processes 0.00225 s and half of 0.5 s to
+    # start: even at 0.25 / 0.00155 = 161.3.
+    assert fastest(drawn=False, images=161, workers=2) == Crew(2, "threads")
+    assert fastest(drawn=False, images=162, workers=2) == Crew(2, "processes")
+    # Of outlines 0.013 s, and 0.011 s: even at 125.
+    assert fastest(drawn=True, images=124, workers=2) == Crew(2, "threads")
+    assert fastest(drawn=True, images=126, workers=2) == Crew(2, "processes")
     assert fastest(drawn=True, images=10**6, workers=1) == Crew(1, "threads")
 
 
 def test_no_process_starts_that_would_have_little_to_do() -> None:
-    # 300 images of 0.005 s are 1.5 s, and a process takes 0.7 s to start: 2 of them are worth it.
+    # 300 images of 0.0045 s are 1.35 s, and a process takes 0.5 s to start: 2 of them are worth it.
     assert fastest(drawn=False, images=300, workers=64) == Crew(3, "processes")
     assert fastest(drawn=False, images=10**6, workers=64) == Crew(64, "processes")
 
