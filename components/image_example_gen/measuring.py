@@ -37,9 +37,15 @@ _LEFT_OUT = 8
 
 
 class Measurement:
-    """Of one image; `look` at each piece, `add` each record, then ask for its row of `rows`."""
+    """Of one image; `look` at each piece, `add` each record, then ask for its row of `rows`.
+
+    Attributes:
+      records: how many were added.
+      repeats: how often more than once an epoch of training shows them, in sum.
+    """
 
     def __init__(self, layout: Layout) -> None:
+        self.records = self.repeats = 0
         self._layout = layout
         self._digest = hashlib.sha256()
         self._counts = np.zeros((layout.channels, len(levels.values(layout.dtype))), np.int64)
@@ -73,6 +79,8 @@ class Measurement:
 
     def add(self, record: Record) -> None:
         """Adds what one tile's record says of its own core."""
+        self.records += 1
+        self.repeats += record.repeats - 1
         # Not the record itself: it holds the pixels, and many images wait for their rows together.
         self._source = {
             "source": record.source,

@@ -180,18 +180,18 @@ def _attempt(
             if key in spoiled:
                 set_aside.append(spoiled[key])
                 continue
-            began = file.tell()
+            image = measuring.Measurement(shape)
             try:
-                image, its_records, its_repeats = _write_sample(file, placed, reader, shape)
+                _write_sample(file, placed, reader, shape, image)
                 images += 1
-                records += its_records
-                repeats += its_repeats
+                records += image.records
+                repeats += image.repeats
                 measured.append(image)
                 if len(measured) == together:
                     rows += measuring.rows(measured, shard.split)
                     measured.clear()
             except SampleError as error:
-                if file.tell() > began:
+                if image.records:
                     spoiled[key] = error.set_aside
                 else:
                     set_aside.append(error.set_aside)
@@ -204,21 +204,20 @@ def _attempt(
 
 
 def _write_sample(
-    file: BinaryIO, placed: Placed, reader: Reader, shape: Layout
-) -> tuple[measuring.Measurement, int, int]:
-    """Writes the records of one sample; what is known of it, their number, and their repeats.
+    file: BinaryIO,
+    placed: Placed,
+    reader: Reader,
+    shape: Layout,
+    measured: measuring.Measurement,
+) -> None:
+    """Writes the records of one sample, and measures it.
 
     A function of its own, so that its pixels are forgotten before the next image is read: that then
     takes their memory, which the processor has at hand.
     """
-    measured = measuring.Measurement(shape)
-    records = repeats = 0
     for part in reader.parts(placed):
         measured.look(part.image, part.start, part.size)
         for record in part.records:
             encoded = encode_in_parts(record, shape)
             measured.add(record)
             tfrecord.write(file, encoded)
-            records += 1
-            repeats += record.repeats - 1
-    return measured, records, repeats

@@ -104,3 +104,18 @@ def test_bins_grow_with_the_value_where_the_range_is_not_known() -> None:
     # A bin for 0; then a quarter of an octave each: 1 begins the first, 2 the fifth, 4 the ninth.
     assert wide[[0, 1, 2, 4, 65535]].tolist() == [0, 1, 5, 9, 64]
     assert (np.diff(wide) >= 0).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_images_that_are_measured_together_have_the_rows_of_each(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    layout = Layout(2, dtype, ("background", "cell"))
+    measured = []
+    for number, size in enumerate([(40, 30), (64, 64), (5, 90)]):
+        image = (rng.random((*size, 2)) * 200).astype(dtype)
+        mask = rng.integers(0, 2, size, np.uint8)
+        measured.append(Measurement(layout))
+        measured[-1].look(image, (0, 0), size)
+        measured[-1].add(Record(image, mask, f"{number}", "0f", size))
+    assert rows(measured, "eval") == [rows([one], "eval")[0] for one in measured]
+    assert rows([], "eval") == []
