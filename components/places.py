@@ -35,12 +35,6 @@ def opened(name: str) -> BinaryIO:
     return cast(BinaryIO, open(name, "rb", buffering=0))
 
 
-def read_bytes(name: str) -> bytes:
-    """All of a file, by its name as for `place`."""
-    with opened(name) as file:
-        return bytes(file.read())
-
-
 def is_remote(path: Path) -> bool:
     """Whether a place is not on a filesystem of this machine."""
     return isinstance(path, RemotePath)

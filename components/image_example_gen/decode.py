@@ -26,7 +26,7 @@ from components.errors import BadFileError
 from components.image_example_gen import decoders, tiff, windows
 from components.image_example_gen.decoders import Pixels
 from components.image_example_gen.sources.contract import Box
-from components.places import place, read_bytes
+from components.places import opened, place
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", *tiff.SUFFIXES))
 """Endings, in lower case, of the files that can be decoded."""
@@ -152,21 +152,10 @@ def extent(path: Path | bytes, page: int | None = None) -> windows.Extent | None
 
 
 def _decode(path: Path | str | bytes, page: int | None, box: Box | None) -> Pixels:
-    if isinstance(path, bytes):
-        data = path
-    elif str(path).lower().endswith(tiff.SUFFIXES):
-        # It may hold far more than the box, or the page.
-        with _opened(place(path)) as (file, head):
-            if head[:4] in tiff.MAGIC:
-                return tiff.decode(file, page, box)
-            data = file.read()
-    else:
-        try:
-            data = read_bytes(str(path))
-        except OSError as error:
-            raise _unopened(error) from error
+    data = path if isinstance(path, bytes) else _content(path)
     if data[:4] in tiff.MAGIC:
-        return tiff.decode(io.BytesIO(data), page, box)
+        with _opened(path if isinstance(path, bytes) else place(path)) as (file, _):
+            return tiff.decode(file, page, box)
     if page is not None:
         raise BadFileError("not a TIFF file")
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -180,6 +169,22 @@ def _decode(path: Path | str | bytes, page: int | None, box: Box | None) -> Pixe
     else:
         raise BadFileError(_what_it_is(data[:_HEAD]))
     return tiff.cropped(decoder(data), box)
+
+
+def _content(path: Path | str) -> bytes:
+    """A file's bytes; of a TIFF the first alone, since it may hold far more than is wanted."""
+    name = str(path)
+    likely = _HEAD if name.lower().endswith(tiff.SUFFIXES) else _AT_ONCE
+    try:
+        with opened(name) as file:
+            data = bytes(file.read(likely))
+            return data if data[:4] in tiff.MAGIC else data + bytes(file.read())
+    except OSError as error:
+        raise _unopened(error) from error
+
+
+# Most other files are no larger; one that is a TIFF all the same is not read whole.
+_AT_ONCE = 1 << 20
 
 
 @contextmanager

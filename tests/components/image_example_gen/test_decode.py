@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image, ImageOps
 
 from components.errors import BadFileError
+from components.image_example_gen import decode
 from components.image_example_gen.decode import decode_image, decode_mask, page_count
 from components.image_example_gen.decoders import exif_orientation
 
@@ -398,3 +399,19 @@ def test_a_jpeg_of_four_inks_is_refused() -> None:
     Image.new("CMYK", (8, 8)).save(stream, "JPEG")
     with pytest.raises(BadFileError, match="a CMYK JPEG; save it as grey or RGB"):
         decode_image(stream.getvalue())
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.dat", "x.tif"])
+def test_files_larger_than_what_is_read_at_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "_AT_ONCE", 100)
+    file, pixels = tmp_path / name, np.random.default_rng(0).integers(0, 256, (40, 30), np.uint8)
+    Image.fromarray(pixels).save(file, format="PNG")
+    assert (decode_mask(file) == pixels).all()
+    assert (decode_image(str(file))[..., 0] == pixels).all()
+    # What is a TIFF, whatever its name, may be far larger than what is wanted of it.
+    tifffile.imwrite(file, pixels)
+    assert len(decode._content(file)) <= 100
+    assert (decode_mask(file) == pixels).all()
+    assert (decode_mask(file.read_bytes()) == pixels).all()
