@@ -15,7 +15,7 @@ Pixels are turned as EXIF, or TIFF's own tag, says: those of masks too, by what 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +26,7 @@ from components.errors import BadFileError
 from components.image_example_gen import decoders, tiff, windows
 from components.image_example_gen.decoders import Pixels
 from components.image_example_gen.sources.contract import Box
-from components.places import opened, place
+from components.places import opened
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", *tiff.SUFFIXES))
 """Endings, in lower case, of the files that can be decoded."""
@@ -135,10 +135,10 @@ def page_count(path: Path) -> int:
     Raises:
       BadFileError: not a TIFF file, or a damaged one.
     """
-    with _opened(path) as (file, head):
-        if head[:4] not in tiff.MAGIC:
+    with _opened(path) as file:
+        if not _is_tiff(file.read(_HEAD)):
             raise BadFileError("not a TIFF file")
-        return tiff.page_count(file)
+        return tiff.page_count(_from_its_start(file))
 
 
 def extent(path: Path | bytes, page: int | None = None) -> windows.Extent | None:
@@ -147,63 +147,66 @@ def extent(path: Path | bytes, page: int | None = None) -> windows.Extent | None
     Raises:
       BadFileError: the file is damaged, or lacks some of its windows.
     """
-    with _opened(path) as (file, head):
-        return tiff.extent(file, page) if head[:4] in tiff.MAGIC else None
+    with _opened(path) as file:
+        return tiff.extent(_from_its_start(file), page) if _is_tiff(file.read(_HEAD)) else None
 
 
 def _decode(path: Path | str | bytes, page: int | None, box: Box | None) -> Pixels:
-    data = path if isinstance(path, bytes) else _content(path)
-    if data[:4] in tiff.MAGIC:
-        with _opened(path if isinstance(path, bytes) else place(path)) as (file, _):
-            return tiff.decode(file, page, box)
-    if page is not None:
-        raise BadFileError("not a TIFF file")
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        decoder = decoders.png
-    elif data.startswith(b"\xff\xd8\xff"):
-        decoder = decoders.jpeg
-    elif data.startswith((b"GIF87a", b"GIF89a")):
-        decoder = decoders.gif
-    elif data.startswith(b"BM"):
-        decoder = decoders.bmp
-    else:
-        raise BadFileError(_what_it_is(data[:_HEAD]))
-    return tiff.cropped(decoder(data), box)
+    with _opened(path) as file:
+        tiff_by_name = not isinstance(path, bytes) and str(path).lower().endswith(tiff.SUFFIXES)
+        data = file.read(_HEAD if tiff_by_name else _AT_ONCE)
+        # Nothing is read whole but what can be decoded; and of a TIFF no more than is wanted.
+        if _is_tiff(data):
+            return tiff.decode(_from_its_start(file), page, box)
+        if page is not None:
+            raise BadFileError("not a TIFF file")
+        decoder = _decoder(data[:_HEAD])
+        rest = file.read()
+    return tiff.cropped(decoder(data + rest), box)
 
 
-def _content(path: Path | str) -> bytes:
-    """A file's bytes; of a TIFF the first alone, since it may hold far more than is wanted."""
-    name = str(path)
-    likely = _HEAD if name.lower().endswith(tiff.SUFFIXES) else _AT_ONCE
-    try:
-        with opened(name) as file:
-            data = bytes(file.read(likely))
-            return data if data[:4] in tiff.MAGIC else data + bytes(file.read())
-    except OSError as error:
-        raise _unopened(error) from error
-
-
-# Most other files are no larger; one that is a TIFF all the same is not read whole.
+# Most files are no larger.
 _AT_ONCE = 1 << 20
 
 
+def _decoder(head: bytes) -> Callable[[bytes], Pixels]:
+    """What decodes a file that begins so.
+
+    Raises:
+      BadFileError: nothing does.
+    """
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return decoders.png
+    if head.startswith(b"\xff\xd8\xff"):
+        return decoders.jpeg
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return decoders.gif
+    if head.startswith(b"BM"):
+        return decoders.bmp
+    raise BadFileError(_what_it_is(head))
+
+
+def _is_tiff(head: bytes) -> bool:
+    return head[:4] in tiff.MAGIC
+
+
 @contextmanager
-def _opened(path: Path | bytes) -> Iterator[tuple[BinaryIO, bytes]]:
-    """An opened file, or a file's content, and its first bytes."""
+def _opened(path: Path | str | bytes) -> Iterator[BinaryIO]:
+    """An opened file, or a file's content."""
     if isinstance(path, bytes):
-        yield io.BytesIO(path), path[:_HEAD]
+        yield io.BytesIO(path)
         return
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-            file.seek(0)  # where tifffile takes the file to begin
-            yield file, head
+        with opened(str(path)) as file:
+            yield file
     except OSError as error:
-        raise _unopened(error) from error
+        raise BadFileError(f"cannot be opened: {error.strerror or error}") from error
 
 
-def _unopened(error: OSError) -> BadFileError:
-    return BadFileError(f"cannot be opened: {error.strerror or error}")
+def _from_its_start(file: BinaryIO) -> BinaryIO:
+    """The file as tifffile takes it; a buffer, since it reads in small pieces."""
+    file.seek(0)
+    return io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
 
 
 def _what_it_is(head: bytes) -> str:

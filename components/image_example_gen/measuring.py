@@ -33,7 +33,8 @@ _COUNTED = 2**15
 # Of uint8.
 _LEVELS_A_BIN = 8
 # Of so many rows one is looked at, at least; then columns are left out as well.
-_LEFT_OUT = 8
+# Odd, so that it is not the same row of each of JPEG's blocks.
+_LEFT_OUT = 7
 
 
 class Measurement:

@@ -149,7 +149,8 @@ def _keep_freed_memory() -> None:
 
     Else it would give most of it back to the system, to get it anew page by page: a third of the
     time that an image takes. glibc learns what to keep from the largest block that was freed, up to
-    32 MiB; other libraries do as they do. mallopt(3), M_MMAP_THRESHOLD.
+    32 MiB, and keeps up to twice that much for as long as the process lives; other libraries do as
+    they do. mallopt(3), M_MMAP_THRESHOLD.
     """
     np.empty(_LARGEST_TO_KEEP, np.uint8)  # which is not touched, so takes no memory
 

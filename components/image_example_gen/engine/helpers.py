@@ -1,7 +1,7 @@
 """Processes of this machine that write records beside the one that runs the pipeline.
 
 Python runs one thread at a time, and threads that read images wait for each other: two of them
-are 1.3 times as fast as one, two processes twice. A helper imports what it needs and nothing more,
+are 1.2 times as fast as one, two processes twice. A helper imports what it needs and nothing more,
 so it works after some 0.5 seconds; Beam's own processes import Beam and TFX, which takes ten
 times as long.
 """

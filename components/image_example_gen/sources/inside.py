@@ -101,8 +101,12 @@ class Fence:
 
     def why_out(self, name: str) -> str:
         """Why a file of this name must not be read; empty where it may."""
-        if self._remote or ("://" in name and is_remote(place(name))):
+        if self._remote:
             return ""
+        if "://" in name:
+            if is_remote(place(name)):
+                return ""
+            name = str(place(name))
         parent = os.path.dirname(name)
         if parent not in self._folders:
             self._folders[parent] = _leads_out(Path(parent), self._tops)
